@@ -1,0 +1,22 @@
+#pragma once
+// What the HTTP side may ask of the sync side: wake up, publish, tell how a run is getting on.
+
+#include <optional>
+#include <string>
+
+#include "schema/model/ids.hpp"
+
+namespace rosterd::sync {
+
+class SyncControl {
+ public:
+  virtual ~SyncControl() = default;
+  /// There is new work (a run was queued, a source changed): look now instead of at the next tick.
+  virtual void wake() = 0;
+  /// The tenant has changed: publish its newest revision now. Returns without waiting; Snapshots::wait_for waits.
+  virtual void changed(const TenantId& tenant) = 0;
+  /// Progress of a run that this process is executing, as a JSON object text; none for others.
+  [[nodiscard]] virtual std::optional<std::string> progress(RunId run) const = 0;
+};
+
+}  // namespace rosterd::sync

@@ -1,0 +1,43 @@
+#pragma once
+// The published snapshot of every tenant. The publisher puts the next one in with one pointer exchange, readers take it once per
+// request and keep it as long as they need; the old one is freed when nobody reads it any more.
+
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <stop_token>
+
+#include "rbac/snapshot.hpp"
+#include "schema/model/ids.hpp"
+
+namespace rosterd::sync {
+
+/// A snapshot with the moment it was last known to be current.
+struct Published {
+  std::shared_ptr<const rbac::Snapshot> snapshot;
+  std::chrono::steady_clock::time_point seen{};  ///< last successful look at the tenant's revision
+};
+
+class Snapshots {
+ public:
+  /// None for a tenant without a published snapshot.
+  [[nodiscard]] std::optional<Published> find(const TenantId& tenant) const;
+  /// Waits until the tenant's snapshot is at `least` or newer; none when `deadline` passes first.
+  [[nodiscard]] std::optional<Published> wait_for(const TenantId& tenant, const Revision& least, std::chrono::steady_clock::time_point deadline) const;
+  void publish(const TenantId& tenant, std::shared_ptr<const rbac::Snapshot> snapshot);
+  /// The tenant's revision was looked at and is still that of the published snapshot.
+  void confirm(const TenantId& tenant);
+  void forget(const TenantId& tenant);
+  [[nodiscard]] std::size_t size() const;
+
+ private:
+  mutable std::shared_mutex mutex_;
+  mutable std::condition_variable_any published_;
+  std::map<TenantId, Published, std::less<>> by_tenant_;
+};
+
+}  // namespace rosterd::sync

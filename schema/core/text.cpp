@@ -1,0 +1,126 @@
+#include "schema/core/text.hpp"
+
+#include <fmt/format.h>
+#include <unicase.h>
+#include <uninorm.h>
+#include <unistr.h>
+
+#include <cstdlib>
+
+namespace rosterd {
+namespace {
+
+bool is_ascii(std::string_view text) {
+  for (const char c : text)
+    if (static_cast<unsigned char>(c) >= 0x80) return false;
+  return true;
+}
+
+/// Lowers ASCII letters, trims, collapses runs of spaces. Other bytes pass unchanged.
+void squeeze_ascii(std::string_view text, std::string& out) {
+  out.clear();
+  bool space = false;
+  for (const char c : text) {
+    if (c == ' ') {
+      space = !out.empty();
+      continue;
+    }
+    if (space) out += ' ';
+    space = false;
+    out += (c >= 'A' && c <= 'Z') ? static_cast<char>(c + 32) : c;
+  }
+}
+
+const std::uint8_t* bytes(std::string_view text) { return reinterpret_cast<const std::uint8_t*>(text.data()); }
+
+}  // namespace
+
+void fold_into(std::string_view text, std::string& out) {
+  if (is_ascii(text) || !is_utf8(text)) return squeeze_ascii(text, out);
+  std::size_t length = 0;
+  std::uint8_t* folded = u8_casefold(bytes(text), text.size(), nullptr, UNINORM_NFKC, nullptr, &length);
+  if (folded == nullptr) return squeeze_ascii(text, out);
+  squeeze_ascii({reinterpret_cast<const char*>(folded), length}, out);
+  std::free(folded);  // NOLINT: libunistring hands over malloc'ed memory
+}
+
+std::string fold(std::string_view text) {
+  std::string out;
+  fold_into(text, out);
+  return out;
+}
+
+bool is_utf8(std::string_view text) { return u8_check(bytes(text), text.size()) == nullptr; }
+
+bool has_control_characters(std::string_view text) {
+  for (const unsigned char c : text)
+    if (c < 0x20 || c == 0x7f) return true;
+  return false;
+}
+
+bool is_slug(std::string_view text) {
+  const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  if (text.empty() || text.size() > 63 || !alnum(text.front())) return false;
+  for (const char c : text)
+    if (!alnum(c) && c != '_' && c != '-') return false;
+  return true;
+}
+
+bool is_email(std::string_view text) {
+  const auto at = text.find('@');
+  if (at == std::string_view::npos || at == 0 || at + 1 == text.size() || text.find('@', at + 1) != std::string_view::npos) return false;
+  return text.size() <= 254 && !has_control_characters(text) && text.find(' ') == std::string_view::npos && is_utf8(text);
+}
+
+bool is_namespace(std::string_view text) {
+  if (text.empty() || text.size() > 255) return false;
+  std::size_t segments = 1;
+  bool start = true;
+  for (const char c : text) {
+    const bool alnum = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    if (c == '.') {
+      if (start) return false;
+      ++segments;
+      start = true;
+      continue;
+    }
+    if (!alnum && (start || (c != '_' && c != '-'))) return false;
+    start = false;
+  }
+  return !start && segments <= 16;
+}
+
+bool covers(std::string_view ancestor, std::string_view ns) {
+  return ns.starts_with(ancestor) && (ns.size() == ancestor.size() || ns[ancestor.size()] == '.');
+}
+
+void append_json_escaped(std::string& out, std::string_view text) {
+  const bool valid = is_ascii(text) || is_utf8(text);
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    switch (c) {
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      default:
+        if (byte < 0x20)
+          out += fmt::format("\\u{:04x}", byte);
+        else if (byte >= 0x80 && !valid)
+          out += "\xEF\xBF\xBD";
+        else
+          out += c;
+    }
+  }
+}
+
+std::string rough_age(long long seconds) {
+  if (seconds < 0) seconds = 0;
+  if (seconds < 90) return fmt::format("{} s", seconds);
+  if (seconds < 90 * 60) return fmt::format("{} min", seconds / 60);
+  if (seconds < 48 * 3600) return fmt::format("{} h", seconds / 3600);
+  return fmt::format("{} d", seconds / 86400);
+}
+
+}  // namespace rosterd

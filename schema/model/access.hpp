@@ -1,0 +1,135 @@
+#pragma once
+// The nouns of access: tenant, account, user, group, role, binding, token; and the rows a snapshot is compiled from.
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schema/core/clock.hpp"
+#include "schema/model/ids.hpp"
+#include "schema/model/sync.hpp"
+
+namespace rosterd {
+
+struct Tenant {
+  TenantId id;
+  std::string name;
+  bool enabled = true;
+  TimePoint created_at{};
+  std::string created_by;  ///< account id text
+  Revision revision;
+};
+
+struct Account {
+  AccountId id;
+  std::string email;  ///< folded, unique
+  std::string first_name;
+  std::string last_name;
+  bool enabled = true;
+  bool super_admin = false;
+  TimePoint created_at{};
+};
+
+/// Who is asking, found by a token.
+struct Caller {
+  Account account;
+  TokenId token;
+  std::string token_name;
+};
+
+struct TokenInfo {
+  TokenId id;
+  std::string name;
+  std::string last4;
+  TimePoint created_at{};
+  std::optional<TimePoint> expires_at;
+  std::optional<TimePoint> last_used_at;
+};
+
+struct User {
+  PrincipalId id;
+  std::string username;
+  std::optional<std::string> email;
+  std::string first_name;
+  std::string last_name;
+  bool admin_suspended = false;
+  Leaving source_suspended = Leaving::None;
+  std::string state_reason;  ///< in words
+  std::optional<SourceId> source;  ///< none = local
+  std::string external_id;
+  std::string entry;
+  std::optional<AccountId> account;
+  TimePoint created_at{};
+  std::optional<TimePoint> suspended_at;
+  [[nodiscard]] bool active() const { return !admin_suspended && source_suspended == Leaving::None; }
+};
+
+struct Group {
+  PrincipalId id;
+  std::string name;
+  std::string source_name;  ///< as the directory writes it; empty for a local group
+  std::string description;
+  Leaving source_suspended = Leaving::None;
+  std::optional<SourceId> source;
+  std::string external_id;
+  std::string entry;
+  std::uint64_t member_count = 0;
+  TimePoint created_at{};
+};
+
+struct Member {
+  Principal principal;
+  std::string name;
+  bool active = true;
+  std::optional<SourceId> source;  ///< origin of the edge; none = local
+};
+
+/// Where a membership edge comes from, for explanations.
+struct EdgeOrigin {
+  PrincipalId group;
+  Principal member;
+  std::optional<SourceId> source;
+  std::string source_name;
+  std::string entry;  ///< the group's entry in that source
+  std::optional<RunId> run;  ///< the run that brought it
+  TimePoint since{};
+};
+
+struct Role {
+  RoleId id;
+  std::string name;
+  std::string description;
+  bool managed = false;
+  bool admin = false;        ///< every pair, present and future
+  std::string permissions;   ///< JSON object text {"FLOW":["READ"]}; empty for Admin
+};
+
+struct Binding {
+  BindingId id;
+  RoleId role;
+  Principal principal;
+  std::optional<std::string> ns;  ///< none = tenant-wide
+  std::optional<TimePoint> expires_at;
+  std::optional<SourceId> source;  ///< none = local, else the source whose role mapping made it
+  TimePoint created_at{};
+  std::string created_by;
+};
+
+/// Receives the rows one snapshot is compiled from, all of one revision. Order of calls: begin, then users, groups and service
+/// accounts, then edges, roles, bindings. Views live only during the call.
+class AuthorizationSink {
+ public:
+  virtual ~AuthorizationSink() = default;
+  /// `users` and `edges` are exact counts, so that tables are made once at their size.
+  virtual void begin(const Revision& revision, bool tenant_enabled, std::uint64_t users, std::uint64_t groups, std::uint64_t edges) = 0;
+  /// `super_admin`: linked to an enabled account with the flag.
+  virtual void user(PrincipalId id, std::string_view username, std::string_view email, bool active, bool super_admin) = 0;
+  virtual void group(PrincipalId id, std::string_view folded_name, std::string_view name, bool active) = 0;
+  virtual void service_account(PrincipalId id, std::string_view name, bool enabled) = 0;
+  virtual void edge(PrincipalId group, PrincipalId member) = 0;
+  virtual void role(const Role& role) = 0;
+  virtual void binding(const Binding& binding) = 0;
+};
+
+}  // namespace rosterd

@@ -1,0 +1,343 @@
+#pragma once
+// The store's door: few, coarse verbs. Plans and questions go in; rows, revisions and cursors come out. There is one implementation,
+// schema/postgres; nobody but daemon/service names it. The tenant is the first parameter of every verb about a tenant, and an unknown
+// tenant is NotFound. PostgreSQL being away is Unavailable; the next call tries again. Every verb may be called from any thread.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schema/core/clock.hpp"
+#include "schema/core/result.hpp"
+#include "schema/model/access.hpp"
+#include "schema/model/ids.hpp"
+#include "schema/model/records.hpp"
+#include "schema/model/sync.hpp"
+
+namespace rosterd {
+
+/// One page of a list. `next` is opaque; empty = the end.
+template <class T>
+struct Page {
+  std::vector<T> items;
+  std::string next;
+};
+struct PageRequest {
+  std::uint32_t limit = 100;  ///< 1..1000
+  std::string cursor;         ///< `next` of the page before; empty = from the start
+  std::string query;          ///< ?q=: prefix of the folded name (or e-mail); empty = all
+};
+
+/// Who did it, for the audit log.
+struct Actor {
+  AccountId account;  ///< 0 for rosterd itself
+  std::string by;     ///< "token tok_…", "run run_…", "setup"
+  std::string ip;
+  std::string request_id;
+};
+
+// ---- sync: leases and work ------------------------------------------------------------------------------------------------------
+
+/// The right to sync one source until it expires. `fence` grows with every holder; apply refuses a stale one.
+struct Lease {
+  TenantId tenant;
+  SourceId source;
+  RunId run;
+  std::uint64_t fence = 0;
+  std::string holder;
+};
+
+/// What a source remembers between runs.
+struct SourceState {
+  std::string cursor;
+  std::string cursor_fingerprint;  ///< of the settings the cursor belongs to (S40)
+  std::string scope_fingerprint;   ///< of identity and scope at the last applied complete read (S41); empty before the first
+  std::string learnt;              ///< FeedEnd::learnt
+  std::optional<TimePoint> last_complete_read;
+  std::uint32_t failures = 0;
+};
+
+/// One claimed run.
+struct Work {
+  Lease lease;
+  Source source;
+  SourceState state;
+  Run run;
+};
+
+/// How a run ended; written together with what it did.
+struct RunEnd {
+  Outcome outcome = Outcome::Failed;
+  std::string reason;  ///< short code or words: "guard_users", "container_vanished", "settings_changed", "last_admin", "size limit"
+  std::string detail;  ///< the sentence for a person
+  bool complete = false;
+  std::string cursor_kind;
+  std::optional<PlanInfo> plan;
+  std::vector<Notice> notices;
+  std::optional<std::string> cursor;  ///< moves only when set
+  std::optional<std::string> cursor_fingerprint;
+  std::optional<std::string> scope_fingerprint;
+  std::optional<std::string> learnt;
+  bool approved = false;         ///< what leaves was approved and does not count towards the 24 h of S16
+  std::optional<TimePoint> approval_expires_at;  ///< for Held
+  TimePoint next_due{};          ///< when the source is to run again
+  std::uint32_t failures = 0;    ///< in a row, this run included
+  Actor actor;
+};
+
+// ---- sync: what a source holds, and the plan on its way -------------------------------------------------------------------------
+
+/// Receives what a source owns, streamed at the start of a run. Views live during the call only. Order: users, groups, edges, bindings.
+class HeldSink {
+ public:
+  virtual ~HeldSink() = default;
+  /// `purge_due`: suspended by its source since before the purge cut-off (never true for DisabledAtSource, S24).
+  virtual void user(PrincipalId id, std::string_view external_id, std::uint64_t content_hash, Leaving suspended, bool purge_due) = 0;
+  virtual void group(PrincipalId id, std::string_view external_id, std::uint64_t content_hash, Leaving suspended, bool purge_due,
+                     std::string_view source_name) = 0;
+  /// A direct edge whose origin is the source.
+  virtual void edge(PrincipalId group, PrincipalId member) = 0;
+  /// A binding made by the source's role mappings.
+  virtual void binding(const Binding& binding) = 0;
+};
+
+struct HeldEntry {
+  PrincipalId id;
+  std::string external_id;
+  std::string entry;
+  std::string name;
+};
+
+/// What has left through this source lately and was not approved (S16).
+struct RecentLeaving {
+  std::uint64_t users = 0, groups = 0, bindings = 0;
+};
+
+/// One planned change of a user or group. Texts live until the call returns.
+struct StagedPrincipal {
+  ChangeKind kind = ChangeKind::Added;  ///< Added Changed Suspended Resumed Purged Skipped
+  PrincipalId id;                       ///< from reserve_principal_ids for Added; 0 for a Skipped one that is not held
+  std::string_view external_id;
+  std::uint64_t content_hash = 0;       ///< new one; for Suspended the held one
+  std::uint64_t before_hash = 0;        ///< content hash that was held; 0 for Added
+  Leaving leaving = Leaving::None;      ///< state after the change
+  std::string_view reason;              ///< in words
+  const UserRecord* user = nullptr;     ///< new content for Added, Changed, Resumed of a user, and for a Suspended one that was read (disabled at the source)
+  const GroupRecord* group = nullptr;   ///< the same for a group
+};
+struct StagedEdge {
+  ChangeKind kind = ChangeKind::EdgeAdded;  ///< EdgeAdded EdgeRemoved
+  PrincipalId group;
+  Principal member;
+  std::string_view group_external_id;
+  std::string_view member_external_id;
+  std::string_view reason;
+};
+struct StagedBinding {
+  ChangeKind kind = ChangeKind::BindingAdded;  ///< BindingAdded BindingRemoved
+  BindingId id;                                ///< of the held one, for BindingRemoved
+  RoleId role;
+  std::string_view role_name;
+  PrincipalId group;
+  std::string_view group_external_id;
+  std::optional<std::string> ns;
+  std::string_view reason;
+};
+
+/// What applying did. Counts are those of the committed rows.
+struct Applied {
+  Revision revision;
+  ChangeCounts counts;
+  std::vector<Notice> notices;  ///< "name_collision" (R44)
+};
+
+/// One run's plan while it is made. Changes go straight to a staging area on a connection of their own; memory does not grow with
+/// their number. Dropping it without apply or keep leaves nothing. Used from one thread at a time.
+class Stage {
+ public:
+  virtual ~Stage() = default;
+  [[nodiscard]] virtual Result<void> user(const StagedPrincipal& change) = 0;
+  [[nodiscard]] virtual Result<void> group(const StagedPrincipal& change) = 0;
+  [[nodiscard]] virtual Result<void> edge(const StagedEdge& change) = 0;
+  [[nodiscard]] virtual Result<void> binding(const StagedBinding& change) = 0;
+  /// One transaction: fence check, rows, change rows, audit, cursor, run, state of the source, revision; releases the lease.
+  /// Conflict "stale_fence" when the lease has gone to somebody else; Refused "last_admin" when no active Admin would be left (the stage is
+  /// still usable then, for keep). On any error nothing was applied.
+  [[nodiscard]] virtual Result<Applied> apply(const RunEnd& end) = 0;
+  /// Stores the plan without applying it (held, dry run, unchanged with nothing staged, failed) and ends the run; releases the lease.
+  [[nodiscard]] virtual Result<void> keep(const RunEnd& end) = 0;
+};
+
+struct StageOptions {
+  bool eager = false;  ///< first load: rows may be inserted behind the read, in the one transaction that apply commits
+};
+
+// ---- requests -------------------------------------------------------------------------------------------------------------------
+
+struct NewAccount {
+  std::string email;
+  std::string first_name;
+  std::string last_name;
+  bool super_admin = false;
+};
+struct NewToken {
+  std::string name;
+  std::string hash;   ///< raw bytes, as presented to find_caller
+  std::string last4;
+  std::optional<TimePoint> expires_at;
+};
+struct NewTenant {
+  TenantId id;
+  std::string name;
+  AccountId creator;  ///< gets a linked user and the tenant-wide Admin binding (R84, R85)
+  std::vector<Role> managed_roles;  ///< as rbac::managed_roles() has them; ids are given by the store
+};
+struct TenantPatch {
+  std::optional<std::string> name;
+  std::optional<bool> enabled;
+};
+struct NewSource {
+  std::string name, type;
+  bool enabled = true;
+  std::string settings;  ///< JSON text, secrets sealed
+  Schedule schedule;
+  Guard guard;
+  std::vector<RoleMapping> role_mappings;
+};
+struct NewBinding {
+  RoleId role;
+  Principal principal;
+  std::optional<std::string> ns;
+  std::optional<TimePoint> expires_at;
+};
+
+/// An answer of a mutation with the revision it led to.
+template <class T>
+struct Written {
+  T value;
+  Revision revision;
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // instance
+  [[nodiscard]] virtual Result<void> ping() = 0;
+  [[nodiscard]] virtual Result<bool> setup_done() = 0;
+  /// First account, a super admin, with its first token. Conflict "setup_done" when any account exists.
+  [[nodiscard]] virtual Result<Account> set_up(const NewAccount& account, const NewToken& token, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<Account> create_account(const NewAccount& account, const Actor& actor) = 0;
+  /// By id text ("acc_…") or e-mail.
+  [[nodiscard]] virtual Result<Account> account(std::string_view key) = 0;
+  [[nodiscard]] virtual Result<TokenInfo> create_token(AccountId account, const NewToken& token, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<std::vector<TokenInfo>> tokens(AccountId account) = 0;
+  [[nodiscard]] virtual Result<void> revoke_token(AccountId account, std::string_view token_id, const Actor& actor) = 0;
+  /// The owner of a live token (not expired or revoked, account enabled); none otherwise. Notes "last used" at most once a minute.
+  [[nodiscard]] virtual Result<std::optional<Caller>> find_caller(std::string_view token_hash) = 0;
+
+  // tenants
+  /// All of them, or only those where `only_linked` has a user.
+  [[nodiscard]] virtual Result<Page<Tenant>> tenants(const PageRequest& page, std::optional<AccountId> only_linked) = 0;
+  [[nodiscard]] virtual Result<Tenant> tenant(const TenantId& tenant) = 0;
+  [[nodiscard]] virtual Result<Written<Tenant>> create_tenant(const NewTenant& tenant, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<Written<Tenant>> change_tenant(const TenantId& tenant, const TenantPatch& patch, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<void> delete_tenant(const TenantId& tenant, const Actor& actor) = 0;
+  /// The user this account is linked to in the tenant; none = no standing.
+  [[nodiscard]] virtual Result<std::optional<PrincipalId>> linked_user(const TenantId& tenant, AccountId account) = 0;
+
+  // sources. `key` is an id text or a name.
+  [[nodiscard]] virtual Result<std::vector<Source>> sources(const TenantId& tenant) = 0;
+  [[nodiscard]] virtual Result<Source> source(const TenantId& tenant, std::string_view key) = 0;
+  [[nodiscard]] virtual Result<Written<Source>> create_source(const TenantId& tenant, const NewSource& source, const Actor& actor) = 0;
+  /// Conflict "stale_version" unless `if_version` is 0 or the current one.
+  [[nodiscard]] virtual Result<Written<Source>> change_source(const TenantId& tenant, SourceId id, const NewSource& source, std::uint64_t if_version,
+                                                              const Actor& actor) = 0;
+  /// Conflict when it owns active objects, unless `force`: then they are suspended at once (source_deleted, S27).
+  [[nodiscard]] virtual Result<Revision> delete_source(const TenantId& tenant, SourceId id, bool force, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<std::vector<SourceStatus>> status(const TenantId& tenant) = 0;
+  [[nodiscard]] virtual Result<SourceState> source_state(const TenantId& tenant, SourceId id) = 0;
+
+  // runs
+  /// Queues a run, or gives the one already queued for this source (S44). A disabled source or tenant is Conflict.
+  [[nodiscard]] virtual Result<Run> request_run(const TenantId& tenant, SourceId source, RunMode mode, bool dry_run, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<Page<Run>> runs(const TenantId& tenant, std::optional<SourceId> source, const PageRequest& page) = 0;
+  [[nodiscard]] virtual Result<Run> run(const TenantId& tenant, RunId run) = 0;
+  [[nodiscard]] virtual Result<Page<Change>> changes(const TenantId& tenant, RunId run, const PageRequest& page) = 0;
+  /// Queues a held run for applying its stored plan. Conflict "plan_outdated" when the hash differs, it is not held (any more) or the approval has expired.
+  [[nodiscard]] virtual Result<Run> approve_run(const TenantId& tenant, RunId run, std::string_view plan_hash, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<Run> discard_run(const TenantId& tenant, RunId run, const Actor& actor) = 0;
+
+  // sync: work
+  /// Takes the lease of the source that has waited longest among those that are queued or due and free, and starts its run; none when
+  /// there is nothing to do. Whatever an earlier holder left running is marked abandoned.
+  [[nodiscard]] virtual Result<std::optional<Work>> claim(std::string_view holder, Millis lease_for, TimePoint now) = 0;
+  /// Prolongs the lease and notes progress; Conflict "stale_fence" when it has gone.
+  [[nodiscard]] virtual Result<void> heartbeat(const Lease& lease, Millis lease_for, std::string_view progress) = 0;
+  /// Ends a run that has no stage (failed before one, abandoned at shutdown); releases the lease.
+  [[nodiscard]] virtual Result<void> finish(const Lease& lease, const RunEnd& end) = 0;
+  /// Marks runs abandoned whose lease has expired, expires approvals, purges what deleted sources left 30 days ago. Gives the number of abandoned runs.
+  [[nodiscard]] virtual Result<std::uint64_t> sweep(TimePoint now) = 0;
+  /// When the next source is due; none = nothing scheduled. Sources under a live lease do not count.
+  [[nodiscard]] virtual Result<std::optional<TimePoint>> next_due() = 0;
+
+  // sync: plan
+  [[nodiscard]] virtual Result<void> load_held(const TenantId& tenant, SourceId source, TimePoint purge_before, HeldSink& sink) = 0;
+  [[nodiscard]] virtual Result<std::vector<HeldEntry>> held_entries(const TenantId& tenant, SourceId source, PrincipalType type,
+                                                                    std::span<const PrincipalId> ids) = 0;
+  /// Streams (id, entry) of every active object of the source, for the container rule S4.
+  [[nodiscard]] virtual Result<void> each_held_entry(const TenantId& tenant, SourceId source, PrincipalType type,
+                                                     const std::function<void(PrincipalId, std::string_view entry)>& use) = 0;
+  [[nodiscard]] virtual Result<RecentLeaving> recent_leaving(const TenantId& tenant, SourceId source, TimePoint since) = 0;
+  /// `count` numbers from the principals' space; gives the first.
+  [[nodiscard]] virtual Result<std::uint64_t> reserve_principal_ids(std::uint64_t count) = 0;
+  [[nodiscard]] virtual Result<std::unique_ptr<Stage>> begin_stage(const Lease& lease, const StageOptions& options) = 0;
+  /// Streams the stored plan of a held run in order, for applying it.
+  struct StoredChange {
+    Change change;
+    PrincipalId object, member;  ///< 0 where the object is not held yet
+    PrincipalType member_type = PrincipalType::User;
+    std::string member_external_id;
+    RoleId role;
+    BindingId binding;
+    std::uint64_t content_hash = 0, before_hash = 0;
+    Leaving leaving = Leaving::None;
+  };
+  [[nodiscard]] virtual Result<void> load_plan(const TenantId& tenant, RunId run, const std::function<Result<void>(const StoredChange&)>& use) = 0;
+
+  // rbac
+  [[nodiscard]] virtual Result<void> load_authorization(const TenantId& tenant, AuthorizationSink& sink) = 0;
+  struct TenantRevision {
+    TenantId tenant;
+    Revision revision;
+  };
+  /// Of every tenant; a tenant that is missing has been deleted.
+  [[nodiscard]] virtual Result<std::vector<TenantRevision>> revisions() = 0;
+
+  // reads for the API. `key` is an id text, or a name (user: username or e-mail), folded by the store; ambiguous names are Conflict.
+  [[nodiscard]] virtual Result<Page<User>> users(const TenantId& tenant, const PageRequest& page) = 0;
+  [[nodiscard]] virtual Result<User> user(const TenantId& tenant, std::string_view key) = 0;
+  [[nodiscard]] virtual Result<std::vector<Group>> groups_of(const TenantId& tenant, const Principal& principal) = 0;
+  [[nodiscard]] virtual Result<Page<Group>> groups(const TenantId& tenant, const PageRequest& page) = 0;
+  [[nodiscard]] virtual Result<Group> group(const TenantId& tenant, std::string_view key) = 0;
+  [[nodiscard]] virtual Result<Page<Member>> members(const TenantId& tenant, PrincipalId group, const PageRequest& page) = 0;
+  [[nodiscard]] virtual Result<std::vector<EdgeOrigin>> edge_origins(const TenantId& tenant, std::span<const std::pair<PrincipalId, PrincipalId>> edges) = 0;
+  [[nodiscard]] virtual Result<std::vector<Role>> roles(const TenantId& tenant) = 0;
+
+  // local objects: what tenant creation needs today; the administration API stands on these
+  [[nodiscard]] virtual Result<Written<User>> create_user(const TenantId& tenant, const UserRecord& user, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<Revision> set_user_suspended(const TenantId& tenant, PrincipalId user, bool suspended, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<Written<Group>> create_group(const TenantId& tenant, std::string_view name, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<Revision> add_member(const TenantId& tenant, PrincipalId group, const Principal& member, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<Revision> remove_member(const TenantId& tenant, PrincipalId group, const Principal& member, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<Written<Role>> create_role(const TenantId& tenant, const Role& role, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<std::vector<Binding>> bindings(const TenantId& tenant) = 0;
+  [[nodiscard]] virtual Result<Written<Binding>> create_binding(const TenantId& tenant, const NewBinding& binding, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<Revision> delete_binding(const TenantId& tenant, BindingId binding, const Actor& actor) = 0;
+};
+
+}  // namespace rosterd
