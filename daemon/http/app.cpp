@@ -1,0 +1,347 @@
+#include "daemon/http/app.hpp"
+
+#include <charconv>
+#include <exception>
+
+#include "daemon/http/problem.hpp"
+#include "daemon/http/router.hpp"
+#include "daemon/http/token.hpp"
+#include "schema/core/hash.hpp"
+#include "schema/core/log.hpp"
+#include "schema/core/text.hpp"
+
+namespace rosterd::http {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+const Router& router() {
+  static const Router made = [] {
+    Router out;
+    int index = 0;
+    for (const auto& route : routes()) out.add(route.method, route.path, index++);
+    return out;
+  }();
+  return made;
+}
+
+/// The caller's X-Request-ID when it is usable in a log line and a header, else one of ours: a random start per process, then counted.
+std::string request_id(std::string_view given) {
+  if (!given.empty() && given.size() <= 128 &&
+      given.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:/+=") == std::string_view::npos)
+    return std::string(given);
+  static std::atomic<std::uint64_t> next{random_u64()};
+  return fmt::format("{:016x}", next.fetch_add(1));
+}
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return (x >= 'A' && x <= 'Z' ? static_cast<char>(x + 32) : x) == (y >= 'A' && y <= 'Z' ? static_cast<char>(y + 32) : y); });
+}
+
+Result<std::shared_ptr<const Caller>> authenticate(App& app, std::string_view authorization) {
+  constexpr std::string_view kScheme = "Bearer ";
+  if (authorization.size() <= kScheme.size() || !equals_ignoring_case(authorization.substr(0, kScheme.size()), kScheme)) return fail(unauthenticated());
+  auto token = authorization.substr(kScheme.size());
+  while (token.starts_with(' ')) token.remove_prefix(1);
+  if (!plausible(token)) return fail(unauthenticated());  // R54: the store never hears of it
+  const auto hash = token_hash(token, app.services.token_pepper);
+  const auto hit = app.callers.find(hash);
+  if (hit && hit->fresh()) return hit->value;
+  const auto asked = Steady::now();
+  auto found = app.services.store.find_caller(hash);
+  if (!found) {
+    // K6: a replica that has lost the database keeps answering from what it knew, for a bounded time.
+    if (found.error().code == Errc::Unavailable && hit && hit->age < app.options.max_snapshot_age) return hit->value;
+    return fail(found.error(), "looking up the token");
+  }
+  if (!*found) {
+    app.callers.erase(hash);
+    return fail(unauthenticated());
+  }
+  auto caller = std::make_shared<const Caller>(std::move(**found));
+  app.callers.put(hash, caller, asked);
+  return caller;
+}
+
+Result<Standing> standing(App& app, const TenantId& tenant, AccountId account) {
+  const auto key = fmt::format("{}/{}", tenant.value, account.value);
+  const auto hit = app.standings.find(key);
+  if (hit && hit->fresh()) return hit->value;
+  const auto asked = Steady::now();
+  const auto found = app.services.store.linked_user(tenant, account);
+  Standing out;
+  if (found) {
+    out = {.exists = true, .user = *found};
+  } else if (found.error().code != Errc::NotFound) {
+    if (found.error().code == Errc::Unavailable && hit && hit->age < app.options.max_snapshot_age) return hit->value;
+    return fail(found.error(), "looking up the caller in the tenant");
+  }
+  app.standings.put(key, out, asked);
+  return out;
+}
+
+/// R4: whoever is nobody in the tenant hears what he would hear about a tenant that does not exist.
+Result<void> enter_tenant(Call& call) {
+  const auto id = call.param("t");
+  if (!is_slug(id)) return fail(no_such_tenant());
+  call.tenant = TenantId{std::string(id)};
+  const auto place = standing(call.app, call.tenant, call.caller->account.id);
+  if (!place) return fail(place.error());
+  call.self = place->user;
+  if (!place->exists || (!place->user && !call.super_admin())) return fail(no_such_tenant());
+  return {};
+}
+
+Result<void> may(Call& call, const Route& route) {
+  const auto refused = [&] {
+    return fail(Errc::Forbidden, "this needs {} in the tenant", right_of(route));
+  };
+  switch (route.access) {
+    case Access::Open:
+    case Access::SignedIn:
+    case Access::Standing:
+      return {};
+    case Access::SuperAdmin:
+      if (!call.super_admin()) return fail(Errc::Forbidden, "this needs a super admin");
+      return {};
+    case Access::Pair:
+    case Access::PairOrSelf: {
+      const auto held = call.holds(route.permission, route.action);
+      if (!held) return fail(held.error());
+      if (*held) return {};
+      if (route.access == Access::Pair || !call.self) return refused();
+      const auto key = call.param("u");
+      if (const auto id = parse_principal_id(PrincipalType::User, key); id && *id == *call.self) return {};
+      const auto user = call.store().user(call.tenant, key);
+      if (!user && user.error().code == Errc::Unavailable) return fail(user.error());
+      if (user && user->id == *call.self) return {};
+      return refused();  // also for a user who does not exist: who may not read users learns nothing about them
+    }
+  }
+  return fail(Errc::Internal, "a route without a rule of access");
+}
+
+/// K4: answered from that revision or a newer one.
+Result<void> await_revision(Call& call) {
+  const auto least = parse_revision(call.request.headers.min_revision);
+  if (!least) return fail(Errc::InvalidInput, "Rosterd-Min-Revision: must look like \"7.1042\"");
+  auto& services = call.app.services;
+  const auto other_epoch = [&] {
+    return fail_as("unknown_epoch", Errc::Conflict, "the tenant is not in epoch {}: its history was cut or it was made anew; forget that revision", least->epoch);
+  };
+  auto now = services.snapshots.find(call.tenant);
+  if (now && now->snapshot->revision().epoch > least->epoch) return other_epoch();
+  if (!now || now->snapshot->revision() < *least) {
+    services.sync.changed(call.tenant);
+    now = services.snapshots.wait_for(call.tenant, *least, Steady::now() + call.app.options.revision_wait);
+    if (!now) {
+      const auto stands = services.snapshots.find(call.tenant);
+      if (stands && stands->snapshot->revision().epoch != least->epoch) return other_epoch();
+      return fail_as("not_yet_at_revision", Errc::Unavailable, "this replica has not seen revision {} yet", text(*least));
+    }
+    if (now->snapshot->revision().epoch != least->epoch) return other_epoch();
+  }
+  call.published = std::move(now);
+  return {};
+}
+
+Result<void> fresh_enough(Call& call) {
+  std::int64_t most = 0;
+  const auto given = call.request.headers.max_age;
+  const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), most);
+  if (error != std::errc{} || end != given.data() + given.size() || most < 0) return fail(Errc::InvalidInput, "Rosterd-Max-Age: must be a number of milliseconds");
+  if (const auto snapshot = call.snapshot(); !snapshot) return fail(snapshot.error());
+  if (Steady::now() - call.published->seen > std::chrono::milliseconds(most))
+    return fail_as("snapshot_too_old", Errc::Unavailable, "this replica last saw the tenant's revision longer ago than that");
+  return {};
+}
+
+Result<void> known_parameters(const Route& route, const Target& target) {
+  for (const auto& [name, value] : target.query) {
+    auto rest = route.query;
+    bool known = false;
+    while (!rest.empty() && !known) {
+      const auto space = rest.find(' ');
+      known = rest.substr(0, space) == name;
+      rest = space == std::string_view::npos ? std::string_view{} : rest.substr(space + 1);
+    }
+    if (!known) return fail(Errc::InvalidInput, "{}: unknown parameter (known: {})", name.substr(0, 64), route.query.empty() ? "none" : route.query);
+  }
+  return {};
+}
+
+Result<void> acceptable_body(const App& app, const Route& route, const Request& request) {
+  if (request.body.empty()) return {};
+  const auto most = route.path.ends_with("/check") ? app.options.max_batch_body : app.options.max_body;
+  if (request.body.size() > most) return fail_as("payload_too_large", Errc::InvalidInput, "the body is larger than {} bytes", most);
+  const auto type = request.headers.content_type.substr(0, request.headers.content_type.find(';'));
+  const bool json = equals_ignoring_case(type, "application/json") || (request.method == "PATCH" && equals_ignoring_case(type, "application/merge-patch+json"));
+  if (!json) return fail_as("unsupported_media_type", Errc::InvalidInput, "a body must be application/json");
+  if (!request.headers.content_encoding.empty() && !equals_ignoring_case(request.headers.content_encoding, "identity"))
+    return fail_as("unsupported_media_type", Errc::InvalidInput, "compressed bodies are not taken");
+  return {};
+}
+
+/// Everything between a matched route and its handler.
+Result<Reply> pass(Call& call, const Route& route) {
+  if (const auto ok = acceptable_body(call.app, route, call.request); !ok) return fail(ok.error());
+  std::shared_ptr<const Caller> caller;
+  if (route.access != Access::Open || (!call.request.headers.authorization.empty() && route.path == "/metrics")) {
+    auto found = authenticate(call.app, call.request.headers.authorization);
+    if (!found) return fail(found.error());
+    caller = std::move(*found);
+    call.caller = caller.get();
+  }
+  const bool in_tenant = route.path.starts_with("/v1/tenants/{t}");
+  if (in_tenant)
+    if (const auto ok = enter_tenant(call); !ok) return fail(ok.error());
+  if (const auto ok = may(call, route); !ok) return fail(ok.error());
+  if (const auto ok = known_parameters(route, call.target); !ok) return fail(ok.error());
+  if (in_tenant && !call.request.headers.min_revision.empty())
+    if (const auto ok = await_revision(call); !ok) return fail(ok.error());
+  if (in_tenant && !call.request.headers.max_age.empty())
+    if (const auto ok = fresh_enough(call); !ok) return fail(ok.error());
+  auto reply = route.handler(call);
+  call.caller = nullptr;
+  if (reply && reply->changed) {
+    call.app.standings.clear();
+    if (!call.tenant.value.empty()) call.app.services.sync.changed(call.tenant);
+  }
+  return reply;
+}
+
+Result<Reply> dispatch(App& app, const Request& request, std::string_view id, int& route_index) {
+  if (request.target.size() > app.options.max_url)
+    return fail_as("uri_too_long", Errc::InvalidInput, "the URL is longer than {} bytes", app.options.max_url);
+  const auto target = parse_target(request.target);
+  if (!target) return fail(target.error());
+  const auto match = router().find(request.method, target->segments);
+  if (!match.known) return fail(Errc::NotFound, "rosterd has no such path");
+  if (match.route < 0) {
+    auto reply = problem({.code = Errc::InvalidInput, .what = fmt::format("this path answers {}", match.allow), .slug = "method_not_allowed"});
+    reply.headers.emplace_back("Allow", match.allow);
+    return reply;
+  }
+  route_index = match.route;
+  Call call{.app = app, .request = request, .target = *target, .request_id = id, .params = match.params, .caller = nullptr, .tenant = {}, .self = {}, .published = {}};
+  return pass(call, routes()[static_cast<std::size_t>(match.route)]);
+}
+
+void note(const Request& request, std::string_view id, int route, const Reply& reply, double seconds, const Error* error) {
+  const bool failed = reply.status >= 500;
+  const bool mutation = request.method != "GET" && request.method != "HEAD" && !(route >= 0 && routes()[static_cast<std::size_t>(route)].path.ends_with("/check"));
+  if (!failed && !mutation && reply.status < 400) return;  // reads and checks are counted, not logged
+  const auto path = request.target.substr(0, request.target.find('?'));  // a query may name people
+  log::event(failed ? log::Level::Error : log::Level::Info, "http.request",
+             {{"method", std::string(request.method)},
+              {"path", std::string(path.substr(0, 256))},
+              log::field("status", reply.status),
+              log::field("ms", static_cast<long long>(seconds * 1000)),
+              {"request_id", std::string(id)},
+              {"ip", std::string(request.remote)},
+              {"error", error != nullptr ? error->what : std::string()}});
+}
+
+}  // namespace
+
+std::string_view Call::param(std::string_view name) const {
+  for (const auto& [key, value] : params)
+    if (key == name) return value;
+  return {};
+}
+
+const std::string* Call::query(std::string_view name) const {
+  for (const auto& [key, value] : target.query)
+    if (key == name) return &value;
+  return nullptr;
+}
+
+Actor Call::actor() const {
+  Actor out{.account = {}, .by = {}, .ip = std::string(request.remote), .request_id = std::string(request_id)};
+  if (caller != nullptr) {
+    out.account = caller->account.id;
+    out.by = "token " + text(caller->token);
+  }
+  return out;
+}
+
+Result<const rbac::Snapshot*> Call::snapshot() {
+  if (!published) {
+    published = app.services.snapshots.find(tenant);
+    if (!published) {
+      app.services.sync.changed(tenant);
+      published = app.services.snapshots.wait_for(tenant, Revision{}, Steady::now() + app.options.revision_wait);
+      if (!published) return fail_as("snapshot_loading", Errc::Unavailable, "the tenant's access data is still being loaded");
+    }
+  }
+  if (Steady::now() - published->seen > app.options.max_snapshot_age)
+    return fail_as("snapshot_too_old", Errc::Unavailable, "this replica has lost the database for too long to answer");
+  return published->snapshot.get();
+}
+
+Result<bool> Call::holds(std::string_view permission, std::string_view action) {
+  if (super_admin()) {
+    const auto* known = app.services.catalogue->find(permission);
+    if (known != nullptr && known->iam && app.services.catalogue->pair(*known, action)) return true;
+  }
+  if (!self) return false;
+  const auto taken = snapshot();
+  if (!taken) return fail(taken.error());
+  return (*taken)->check(Principal{PrincipalType::User, *self}, permission, action, std::nullopt, app.services.clock.now()).allowed;
+}
+
+Result<PageRequest> Call::page() const {
+  PageRequest out;
+  if (const auto* limit = query("limit")) {
+    const auto [end, error] = std::from_chars(limit->data(), limit->data() + limit->size(), out.limit);
+    if (error != std::errc{} || end != limit->data() + limit->size() || out.limit < 1 || out.limit > 1000)
+      return fail(Errc::InvalidInput, "limit: must be a number from 1 to 1000");
+  }
+  if (const auto* cursor = query("cursor")) out.cursor = *cursor;
+  if (const auto* q = query("q")) out.query = *q;
+  return out;
+}
+
+Result<bool> Call::query_flag(std::string_view name) const {
+  const auto* value = query(name);
+  if (value == nullptr || *value == "false") return false;
+  if (*value == "true") return true;
+  return fail(Errc::InvalidInput, "{}: must be true or false", name);
+}
+
+std::string right_of(const Route& route) {
+  switch (route.access) {
+    case Access::Open: return "open";
+    case Access::SignedIn: return "signed in";
+    case Access::SuperAdmin: return "super admin";
+    case Access::Standing: return "standing";
+    case Access::Pair: return fmt::format("{} {}", route.permission, route.action);
+    case Access::PairOrSelf: return fmt::format("{} {} or self", route.permission, route.action);
+  }
+  return {};
+}
+
+Reply answer(App& app, const Request& request) {
+  const auto started = Steady::now();
+  const auto id = request_id(request.headers.request_id);
+  int route = -1;
+  Result<Reply> result;
+  try {
+    result = dispatch(app, request, id, route);
+  } catch (const std::exception& error) {  // a library threw where none should: the request fails, rosterd goes on
+    result = fail(Errc::Internal, "unexpected exception: {}", error.what());
+  }
+  auto reply = result ? std::move(*result) : problem(result.error());
+  reply.headers.emplace_back("X-Request-ID", id);
+  if (reply.revision) reply.headers.emplace_back("Rosterd-Revision", text(*reply.revision));
+  const double seconds = std::chrono::duration<double>(Steady::now() - started).count();
+  if (route >= 0)
+    app.metrics.request(static_cast<std::size_t>(route), reply.status, seconds);
+  else
+    app.metrics.unrouted(reply.status);
+  note(request, id, route, reply, seconds, result ? nullptr : &result.error());
+  return reply;
+}
+
+}  // namespace rosterd::http

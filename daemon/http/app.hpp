@@ -1,0 +1,97 @@
+#pragma once
+// What every handler leans on: the services, the short caches, the route table, and the call it answers. Internal to this room.
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "daemon/http/metrics.hpp"
+#include "daemon/http/request.hpp"
+#include "daemon/http/server.hpp"
+#include "daemon/http/short_cache.hpp"
+
+namespace rosterd::http {
+
+struct Call;
+using Handler = Result<Reply> (*)(Call& call);
+
+/// Who may call a route (rbac.md §16).
+enum class Access {
+  Open,        ///< anybody
+  SignedIn,    ///< any valid token
+  SuperAdmin,  ///< the flag
+  Standing,    ///< whoever is somebody in the tenant
+  Pair,        ///< the pair, in the tenant
+  PairOrSelf,  ///< the pair, or the path's {u} is the caller himself (R96)
+};
+
+struct Route {
+  std::string_view method;
+  std::string_view path;  ///< "/v1/tenants/{t}/users/{u}"
+  Access access = Access::Open;
+  std::string_view permission;
+  std::string_view action;
+  Handler handler = nullptr;
+  std::string_view query = {};  ///< parameters it takes, separated by spaces; any other is 400 and named
+};
+
+/// The whole surface, one row a verb; /openapi.json is tested against it (R111).
+[[nodiscard]] std::span<const Route> routes();
+/// The right a row asks for, in words: "open", "signed in", "super admin", "standing", "SOURCE READ", "USER READ or self".
+[[nodiscard]] std::string right_of(const Route& route);
+
+/// The caller's place in a tenant.
+struct Standing {
+  bool exists = false;  ///< the tenant does
+  std::optional<PrincipalId> user;
+};
+
+struct App {
+  HttpOptions options;
+  HttpServices services;
+  ShortCache<std::shared_ptr<const Caller>> callers;  ///< by token hash
+  ShortCache<Standing> standings;                     ///< by tenant and account
+  Metrics metrics;
+  std::atomic<bool> ready{false};
+  std::atomic<int> tests{0};  ///< connector tests running now
+  std::stop_source stopping;
+
+  App(HttpOptions http_options, HttpServices http_services)
+      : options(std::move(http_options)), services(std::move(http_services)), metrics(routes().size()) {}
+};
+
+struct Call {
+  App& app;
+  const Request& request;
+  const Target& target;
+  std::string_view request_id;
+  std::span<const std::pair<std::string_view, std::string_view>> params;
+  const Caller* caller = nullptr;    ///< set unless the route is open
+  TenantId tenant;                   ///< of the path; empty elsewhere
+  std::optional<PrincipalId> self;   ///< the user in that tenant the caller's account is linked to
+  std::optional<sync::Published> published;  ///< taken once (K8)
+
+  [[nodiscard]] Store& store() const { return app.services.store; }
+  [[nodiscard]] std::string_view param(std::string_view name) const;
+  /// The value of a query parameter, nullptr when it is absent.
+  [[nodiscard]] const std::string* query(std::string_view name) const;
+  [[nodiscard]] Actor actor() const;
+  [[nodiscard]] bool super_admin() const { return caller != nullptr && caller->account.super_admin && caller->account.enabled; }
+  /// The tenant's snapshot, the same one for the whole call; 503 while there is none.
+  [[nodiscard]] Result<const rbac::Snapshot*> snapshot();
+  /// Whether the caller holds an IAM pair tenant-wide: super admins do without a role (R70).
+  [[nodiscard]] Result<bool> holds(std::string_view permission, std::string_view action);
+  /// ?limit=&cursor=&q=
+  [[nodiscard]] Result<PageRequest> page() const;
+  /// ?name=true|false
+  [[nodiscard]] Result<bool> query_flag(std::string_view name) const;
+};
+
+/// Answers one request, whatever it is: the endpoint wrapper. Never throws.
+[[nodiscard]] Reply answer(App& app, const Request& request);
+
+}  // namespace rosterd::http

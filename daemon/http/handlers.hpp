@@ -1,0 +1,62 @@
+#pragma once
+// The doormen: parse, call, render. One file per resource; the wrapper (app.cpp) has authenticated, found the tenant and checked the
+// right before any of them runs.
+
+#include "daemon/http/app.hpp"
+
+namespace rosterd::http {
+
+Result<Reply> set_up(Call& call);  // setup.cpp
+
+Result<Reply> me(Call& call);  // me.cpp
+Result<Reply> list_tokens(Call& call);
+Result<Reply> create_token(Call& call);
+Result<Reply> revoke_token(Call& call);
+
+Result<Reply> list_tenants(Call& call);  // tenants.cpp
+Result<Reply> create_tenant(Call& call);
+Result<Reply> get_tenant(Call& call);
+Result<Reply> change_tenant(Call& call);
+Result<Reply> delete_tenant(Call& call);
+
+Result<Reply> list_users(Call& call);  // users.cpp
+Result<Reply> get_user(Call& call);
+Result<Reply> groups_of_user(Call& call);
+Result<Reply> effective(Call& call);  // effective.cpp
+
+Result<Reply> list_groups(Call& call);  // groups.cpp
+Result<Reply> get_group(Call& call);
+Result<Reply> list_members(Call& call);
+
+Result<Reply> list_permissions(Call& call);  // roles.cpp
+Result<Reply> list_roles(Call& call);
+Result<Reply> get_role(Call& call);
+
+Result<Reply> list_sources(Call& call);  // sources.cpp
+Result<Reply> create_source(Call& call);
+Result<Reply> get_source(Call& call);
+Result<Reply> replace_source(Call& call);
+Result<Reply> patch_source(Call& call);
+Result<Reply> delete_source(Call& call);
+Result<Reply> test_source(Call& call);
+
+Result<Reply> sync_source(Call& call);  // runs.cpp
+Result<Reply> list_source_runs(Call& call);
+Result<Reply> list_runs(Call& call);
+Result<Reply> get_run(Call& call);
+Result<Reply> list_changes(Call& call);
+Result<Reply> approve_run(Call& call);
+Result<Reply> discard_run(Call& call);
+
+Result<Reply> status(Call& call);  // status.cpp
+
+Result<Reply> check_one(Call& call);  // check.cpp
+Result<Reply> check_body(Call& call);
+
+Result<Reply> healthz(Call& call);  // meta.cpp
+Result<Reply> readyz(Call& call);
+Result<Reply> version(Call& call);
+Result<Reply> metrics(Call& call);
+Result<Reply> openapi(Call& call);
+
+}  // namespace rosterd::http

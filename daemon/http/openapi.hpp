@@ -1,0 +1,10 @@
+#pragma once
+
+#include <string_view>
+
+namespace rosterd::http {
+
+/// docs/openapi.json as it was when rosterd was built (embed.cmake).
+[[nodiscard]] std::string_view openapi_document();
+
+}  // namespace rosterd::http

@@ -1,0 +1,54 @@
+#pragma once
+// One request as the rest of the room sees it, free of the HTTP library, and the reply to it. Views live as long as the request.
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "schema/core/result.hpp"
+#include "schema/model/ids.hpp"
+
+namespace rosterd::http {
+
+/// The headers rosterd reads. Empty = absent; an empty header means the same as none for all of them.
+struct RequestHeaders {
+  std::string_view authorization;
+  std::string_view content_type;
+  std::string_view content_encoding;
+  std::string_view if_match;
+  std::string_view request_id;
+  std::string_view min_revision;
+  std::string_view max_age;
+};
+
+struct Request {
+  std::string_view method;
+  std::string_view target;  ///< as sent: path, and after '?' the query, both still percent-encoded
+  RequestHeaders headers;
+  std::string_view body;
+  std::string_view remote;  ///< address of the peer
+};
+
+struct Reply {
+  int status = 200;
+  std::string body = {};
+  std::string_view content_type = "application/json";
+  std::vector<std::pair<std::string_view, std::string>> headers = {};
+  std::optional<Revision> revision = {};  ///< what a mutation led to, or what a check was answered from: Rosterd-Revision
+  bool changed = false;              ///< the tenant has moved on: its snapshot is to be published anew
+};
+
+/// Path and query of a target, percent-decoded.
+struct Target {
+  std::vector<std::string> segments;  ///< of the path, without empty ones
+  std::vector<std::pair<std::string, std::string>> query;
+};
+
+/// InvalidInput for what is not a plain absolute path: bad percent-encoding, empty or dot segments, control characters, bytes that
+/// are not UTF-8, a parameter given twice. "%2F" inside a segment stays inside it.
+[[nodiscard]] Result<Target> parse_target(std::string_view target);
+
+}  // namespace rosterd::http

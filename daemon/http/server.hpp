@@ -1,0 +1,71 @@
+#pragma once
+// Requests come in over HTTP, answers go out as JSON: a thin layer of doormen over the store, the published snapshots and the sync
+// side. What rosterd means by its answers lives in those; this room knows the paths, the shapes, who may ask, and how errors look.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "connectors/connector.hpp"
+#include "daemon/http/setup.hpp"
+#include "daemon/secrets.hpp"
+#include "daemon/sync/control.hpp"
+#include "daemon/sync/snapshots.hpp"
+#include "rbac/catalogue.hpp"
+#include "schema/core/clock.hpp"
+#include "schema/store/store.hpp"
+
+namespace rosterd::http {
+
+struct HttpOptions {
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 0;  ///< 0 = any free one
+  std::size_t threads = 32;
+  std::size_t max_body = 64 * 1024;         ///< of everything but a batch of checks
+  std::size_t max_batch_body = 1024 * 1024;
+  std::size_t max_url = 2048;
+  std::size_t max_headers = 32 * 1024;      ///< request line and headers together
+  Millis read_timeout{10'000};              ///< for one whole request to arrive
+  Millis keep_alive{2'000};                 ///< an idle connection is closed after this, at once when others wait for a thread
+  Millis revision_wait{1'000};              ///< Rosterd-Min-Revision
+  Millis max_snapshot_age{60'000};          ///< beyond this a replica that lost the database answers 503 (K6)
+  std::string tls_certificate_file;         ///< PEM chain; empty = plain HTTP
+  std::string tls_key_file;
+};
+
+struct HttpServices {
+  Store& store;
+  sync::Snapshots& snapshots;
+  sync::SyncControl& sync;
+  std::shared_ptr<const rbac::Catalogue> catalogue;
+  const Secrets& secrets;
+  connectors::ConnectorOptions connector_options;
+  const Clock& clock;
+  SetupGate& setup;
+  std::string token_pepper;
+};
+
+/// Listens from start() to stop(). The services are borrowed and outlive it.
+class Server {
+ public:
+  /// Binds and serves. Unavailable when the address is taken, InvalidInput when certificate or key are unusable.
+  [[nodiscard]] static Result<std::unique_ptr<Server>> start(HttpOptions options, HttpServices services);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// The port that was bound.
+  [[nodiscard]] std::uint16_t port() const;
+  /// What /readyz says; false until told otherwise.
+  void set_ready(bool ready);
+  /// Takes no more connections, finishes the requests that are being answered, and joins. May be called twice.
+  void stop();
+
+ private:
+  struct Parts;
+  explicit Server(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace rosterd::http
