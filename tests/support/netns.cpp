@@ -23,7 +23,7 @@ NetworkNamespace::NetworkNamespace(std::string_view prefix) {
 
 NetworkNamespace::~NetworkNamespace() {
   try {
-    test::run({"ip", "netns", "delete", name_});
+    run_ok({"ip", "netns", "delete", name_});
   } catch (const std::exception& error) {
     fmt::print(stderr, "network namespace {} stays: {}\n", name_, error.what());
   }
@@ -38,7 +38,7 @@ void NetworkNamespace::run(const std::function<void()>& use) const {
       if (fd >= 0) close(fd);
       if (!entered) throw std::runtime_error("cannot enter the network namespace " + name_);
       use();
-    } catch (...) {
+    } catch (...) {  // handed to the caller below
       thrown = std::current_exception();
     }
   }).join();
@@ -51,7 +51,7 @@ std::string NetworkNamespace::unavailable() {
     const std::string name = fmt::format("rosterd-probe-{}", getpid());
     const Ran made = test::run({"ip", "netns", "add", name});
     if (made.status != 0) return "network namespaces are not to be had here: " + made.output;
-    test::run({"ip", "netns", "delete", name});
+    run_ok({"ip", "netns", "delete", name});
     return std::string();
   }();
   return reason;

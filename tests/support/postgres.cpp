@@ -40,7 +40,7 @@ PrivatePostgres::PrivatePostgres(Options options) : dir_("rpg", am_root() ? "pos
   run_ok({bin_dir_ + "/initdb", "-D", data_dir_, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"},
          {.user = "postgres", .cwd = dir_.path().string()});
   std::string conf = fmt::format(
-      "\nlisten_addresses = ''\nunix_socket_directories = '{}'\nport = 5432\nfsync = off\nfull_page_writes = off\nsynchronous_commit = off\n"
+      "\nlisten_addresses = ''\nunix_socket_directories = '{}'\nport = 5432\nfsync = off\nfull_page_writes = off\n"
       "shared_buffers = 64MB\nmax_connections = 100\nmax_wal_size = 1GB\njit = off\nlog_min_messages = warning\n",
       socket_dir_);
   for (const auto& [name, value] : options.settings) conf += fmt::format("{} = '{}'\n", name, value);
@@ -96,7 +96,7 @@ std::string PrivatePostgres::log() const { return std::filesystem::exists(dir_.f
 
 Database PrivatePostgres::fresh_database() {
   const std::string number = std::to_string(++databases_);
-  Database database{.name = "rosterd_" + number, .owner_role = "rosterd_owner_" + number, .app_role = "rosterd_app_" + number, .owner_url = {}, .app_url = {}, .superuser_url = {}};
+  Database database{.name = "rosterd_" + number, .owner_role = "rosterd_owner_" + number, .app_role = "rosterd_app_" + number};
   const auto url = [&](const std::string& role, const std::string& name) {
     return fmt::format("postgresql://{}@/{}?host={}&port=5432", role, name, socket_dir_);
   };

@@ -14,17 +14,17 @@ namespace rosterd::test {
 
 /// Connection URIs of libpq ("postgresql://role@/db?host=/tmp/…"), what PostgresStore::open takes.
 struct Database {
-  std::string name;
-  std::string owner_role, app_role;
-  std::string owner_url;      ///< owns the database and its schema; no superuser
-  std::string app_url;        ///< neither owner nor superuser nor BYPASSRLS
-  std::string superuser_url;  ///< for looking behind the curtain
+  std::string name{};
+  std::string owner_role{}, app_role{};
+  std::string owner_url{};      ///< owns the database and its schema; no superuser
+  std::string app_url{};        ///< neither owner nor superuser nor BYPASSRLS
+  std::string superuser_url{};  ///< for looking behind the curtain
 };
 
 class PrivatePostgres {
  public:
   struct Options {
-    std::vector<std::pair<std::string, std::string>> settings;  ///< further lines of postgresql.conf, e.g. {"max_connections", "20"}
+    std::vector<std::pair<std::string, std::string>> settings{};  ///< further lines of postgresql.conf, e.g. {"max_connections", "20"}
   };
   PrivatePostgres() : PrivatePostgres(Options{}) {}
   explicit PrivatePostgres(Options options);

@@ -6,10 +6,10 @@
 #include <poll.h>
 #include <pwd.h>
 #include <sched.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +25,7 @@
 #include <stdexcept>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 extern char** environ;
 
@@ -303,7 +304,8 @@ void Process::kill(int signal) {
 
 std::optional<int> Process::wait(Milliseconds timeout) {
   if (!is_running()) return status_;
-  const int fd = pidfd_open(pid_, 0);
+  // glibc 2.36 declares pidfd_open without extern "C".
+  const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
   if (fd < 0) raise_errno("pidfd_open");
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   for (;;) {

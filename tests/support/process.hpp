@@ -55,13 +55,13 @@ void give_to(const std::filesystem::path& path, const std::string& user);
 [[nodiscard]] bool wait_until(const std::function<bool()>& ready, Milliseconds timeout = Milliseconds(10'000));
 
 struct ProcessOptions {
-  std::map<std::string, std::string> env;  ///< added to ours; an empty value removes the variable
-  std::string user;                        ///< run as this system user (only when we are root)
-  std::string cwd;
-  std::string output;                      ///< file for stdout and stderr; empty = a file of our own that output() reads
-  std::string error;                       ///< file for stderr alone; empty = the same as stdout
-  std::string input;                       ///< what the child reads on stdin (small: it goes through a file); empty = /dev/null
-  std::string netns;                       ///< name of a network namespace to run in
+  std::map<std::string, std::string> env{};  ///< added to ours; an empty value removes the variable
+  std::string user{};                        ///< run as this system user (only when we are root)
+  std::string cwd{};
+  std::string output{};                      ///< file for stdout and stderr; empty = a file of our own that output() reads
+  std::string error{};                       ///< file for stderr alone; empty = the same as stdout
+  std::string input{};                       ///< what the child reads on stdin (small: it goes through a file); empty = /dev/null
+  std::string netns{};                       ///< name of a network namespace to run in
   int death_signal = 9;                    ///< sent to the child when we die
 };
 

@@ -17,18 +17,17 @@ class PrivateSlapd {
   struct Options {
     /// One database each. Admin DN of a suffix: "cn=admin,<suffix>", password "secret".
     std::vector<std::string> suffixes = {"dc=example,dc=com"};
-    std::string ldif;                    ///< text loaded by slapadd before the start; must hold the suffix entries
-    std::vector<std::string> ldif_files; ///< further files, loaded after the text
+    std::string ldif{};                    ///< text loaded by slapadd before the start; must hold the suffix entries
+    std::vector<std::string> ldif_files{}; ///< further files, loaded after the text
     /// The suffix entry is made by us when no LDIF is given (suffixes of dc=…, ou=… or o=…).
     std::vector<std::string> schema = {"core", "cosine", "inetorgperson", "nis"};  ///< of /etc/ldap/schema, or "rfc2307bis" (our own file)
-    std::string global_conf;             ///< lines of slapd.conf before the databases ("sizelimit 100", "threads 2", "sockbuf_max_incoming 65536")
+    std::string global_conf{};             ///< lines of slapd.conf before the databases ("sizelimit 100", "threads 2", "sockbuf_max_incoming 65536")
     /// Lines inside every database (${suffix} stands for its own): "limits …", "access …", "overlay memberof", "overlay syncprov", "sizelimit …". Without an access
     /// line everybody may read.
-    std::string database_conf;
-    std::optional<Certificate> tls;      ///< adds ldaps:// and StartTLS
-    std::string ca_file;                 ///< with tls: the authority, for the clients we start ourselves
+    std::string database_conf{};
+    std::optional<Certificate> tls{};      ///< adds ldaps:// and StartTLS
     int port = 0;                        ///< 0 = a free one
-    std::string dir;                     ///< keep the database in this folder (loaded only when it is empty): for benches
+    std::string dir{};                     ///< keep the database in this folder (loaded only when it is empty): for benches
   };
   PrivateSlapd() : PrivateSlapd(Options{}) {}
   explicit PrivateSlapd(Options options);  ///< loads and starts
