@@ -1,0 +1,196 @@
+#include "daemon/sync/scheduler.hpp"
+
+#include <malloc.h>
+
+#include "schema/core/log.hpp"
+
+namespace rosterd::sync {
+
+using std::chrono::steady_clock;
+
+Scheduler::Scheduler(Store& store, const Clock& clock, Publisher& publisher, ConnectorFactory factory, FingerprintsOf fingerprints,
+                     SchedulerOptions options)
+    : store_(store),
+      clock_(clock),
+      publisher_(publisher),
+      factory_(std::move(factory)),
+      fingerprints_(std::move(fingerprints)),
+      options_(std::move(options)),
+      engine_(store, clock, options_.engine) {}
+
+Scheduler::~Scheduler() { (void)stop(Millis{0}); }
+
+void Scheduler::start() {
+  heart_ = std::jthread([this](std::stop_token stop) { beat(stop); });
+  for (std::uint32_t at = 0; at < options_.workers; ++at) workers_.emplace_back([this](std::stop_token stop) { work(stop); });
+  dispatcher_ = std::jthread([this](std::stop_token stop) { dispatch(stop); });
+}
+
+std::size_t Scheduler::stop(Millis deadline) {
+  const auto started = steady_clock::now();
+  dispatcher_.request_stop();
+  if (dispatcher_.joinable()) dispatcher_.join();  // from here on nothing new is claimed
+  std::size_t left = 0;
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait_until(lock, started + deadline / 2, [&] { return active_.empty(); });
+    for (auto& [run, active] : active_) {
+      active->control.because(StopCause::Shutdown);
+      active->stop.request_stop();
+    }
+    changed_.notify_all();
+    changed_.wait_until(lock, started + deadline, [&] { return active_.empty(); });
+    left = active_.size();
+  }
+  for (auto& worker : workers_) worker.request_stop();
+  if (left == 0) {
+    workers_.clear();  // joins
+    heart_.request_stop();
+    if (heart_.joinable()) heart_.join();
+  }
+  return left;
+}
+
+void Scheduler::wake() {
+  {
+    const std::lock_guard lock(mutex_);
+    poked_ = true;
+  }
+  changed_.notify_all();
+}
+
+std::optional<std::string> Scheduler::progress(RunId run) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = active_.find(run);
+  return found == active_.end() ? std::nullopt : std::optional(found->second->control.json());
+}
+
+std::size_t Scheduler::running() const {
+  const std::lock_guard lock(mutex_);
+  return active_.size();
+}
+
+/// Once when it goes, once when it comes back: a log full of the same line helps nobody.
+void Scheduler::note_store(const Result<void>& result) {
+  if (!result && !away_)
+    log::error("scheduler.store_unavailable", {log::field("error", result.error().what)});
+  else if (result && away_)
+    log::info("scheduler.store_back");
+  away_ = !result;
+}
+
+void Scheduler::dispatch(std::stop_token stop) {
+  auto next_sweep = steady_clock::now();
+  while (!stop.stop_requested()) {
+    if (steady_clock::now() >= next_sweep) {
+      const auto swept = store_.sweep(clock_.now());
+      note_store(swept ? Result<void>() : Result<void>(fail(swept.error(), "sweeping")));
+      if (swept && *swept > 0) log::warning("sync.abandoned", {log::field("runs", *swept), log::field("reason", "lease_expired")});
+      next_sweep = steady_clock::now() + options_.sweep;
+    }
+    bool free = false;
+    {
+      const std::lock_guard lock(mutex_);
+      free = active_.size() < options_.workers;
+    }
+    if (free && claim_one()) continue;
+    std::unique_lock lock(mutex_);
+    changed_.wait_until(lock, stop, steady_clock::now() + options_.tick, [&] { return poked_; });
+    poked_ = false;
+  }
+}
+
+bool Scheduler::claim_one() {
+  auto work = store_.claim(options_.holder, options_.lease, clock_.now());
+  note_store(work ? Result<void>() : Result<void>(fail(work.error(), "looking for work")));
+  if (!work || !*work) return false;
+  auto active = std::make_shared<Active>();
+  active->work = std::move(**work);
+  active->started = active->last_beat = steady_clock::now();
+  {
+    const std::lock_guard lock(mutex_);
+    active_.emplace(active->work.run.id, active);
+    queue_.push_back(std::move(active));
+  }
+  changed_.notify_all();
+  return true;
+}
+
+void Scheduler::work(std::stop_token stop) {
+  while (true) {
+    std::shared_ptr<Active> active;
+    {
+      std::unique_lock lock(mutex_);
+      if (!changed_.wait(lock, stop, [&] { return !queue_.empty(); })) return;
+      active = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    execute(*active);
+    {
+      const std::lock_guard lock(mutex_);
+      active_.erase(active->work.run.id);
+      poked_ = true;  // a slot is free, and this source may have been asked for again
+    }
+    changed_.notify_all();
+  }
+}
+
+void Scheduler::execute(Active& active) {
+  const auto& work = active.work;
+  Finished finished;
+  // A room's door gives no exceptions, but memory can run out behind any of them; one source must not take the others with it.
+  try {
+    if (active.stop.stop_requested()) {
+      finished = engine_.give_up(work, {.code = Errc::Stopped, .what = "stopped before it began", .slug = {}}, active.control);
+    } else if (auto connector = factory_(work.lease.tenant, work.source, work.state); !connector) {
+      finished = engine_.give_up(work, fail(connector.error(), "preparing {}", work.source.name).value(), active.control);
+    } else {
+      finished = engine_.run(work, **connector, fingerprints_(work.source), active.control, active.stop.get_token());
+    }
+  } catch (const std::exception& error) {
+    finished = engine_.give_up(work, {.code = Errc::Internal, .what = error.what(), .slug = {}}, active.control);
+  }
+  if (finished.revision) publisher_.changed(work.lease.tenant);
+  if (finished.records > options_.trim_above) malloc_trim(0);
+}
+
+void Scheduler::beat(std::stop_token stop) {
+  std::mutex own;
+  std::condition_variable_any timer;
+  while (!stop.stop_requested()) {
+    {
+      std::unique_lock lock(own);
+      timer.wait_for(lock, stop, options_.heartbeat, [] { return false; });
+    }
+    std::vector<std::shared_ptr<Active>> all;
+    {
+      const std::lock_guard lock(mutex_);
+      for (const auto& [run, active] : active_) all.push_back(active);
+    }
+    for (const auto& active : all) {
+      if (steady_clock::now() - active->started > options_.run_deadline && active->control.cause() == StopCause::None) {
+        active->control.because(StopCause::Deadline);
+        active->stop.request_stop();
+      }
+      const auto beaten = store_.heartbeat(active->work.lease, options_.lease, active->control.json());
+      if (beaten) {
+        active->last_beat = steady_clock::now();
+        continue;
+      }
+      const bool gone = beaten.error().code == Errc::Conflict || beaten.error().code == Errc::NotFound;
+      if (!gone && steady_clock::now() - active->last_beat < options_.lease) continue;
+      bool still = false;  // it may have ended between the list and the beat, and then its lease is rightly gone
+      {
+        const std::lock_guard lock(mutex_);
+        still = active_.contains(active->work.run.id);
+      }
+      if (!still || active->control.cause() == StopCause::LeaseLost) continue;
+      log::warning("sync.lease_lost", {log::field("tenant", active->work.lease.tenant.value), log::field("source", active->work.source.name),
+                                       log::field("run", text(active->work.run.id)), log::field("error", beaten.error().what)});
+      active->control.because(StopCause::LeaseLost);
+      active->stop.request_stop();
+    }
+  }
+}
+
+}  // namespace rosterd::sync
