@@ -1,0 +1,24 @@
+#include "connectors/connector.hpp"
+#include "connectors/ldap/ldap.hpp"
+
+namespace rosterd::connectors {
+namespace {
+
+// Every kind of directory there is. A new kind is a row here.
+const ConnectorType kTypes[] = {
+    {.name = "ldap", .make = ldap::make, .validate = ldap::validate, .fingerprint = ldap::fingerprint, .secrets = ldap::secrets()},
+};
+
+}  // namespace
+
+Result<const ConnectorType*> find_connector_type(std::string_view name) {
+  std::string known;
+  for (const auto& type : kTypes) {
+    if (type.name == name) return &type;
+    if (!known.empty()) known += ", ";
+    known += type.name;
+  }
+  return fail(Errc::NotFound, "there is no source type \"{}\"; known types: {}", name, known);
+}
+
+}  // namespace rosterd::connectors
