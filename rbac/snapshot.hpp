@@ -83,9 +83,12 @@ class Snapshot {
   /// The same for a principal known by id (the caller himself).
   [[nodiscard]] virtual Decision check(const Principal& who, std::string_view permission, std::string_view action,
                                        std::optional<std::string_view> ns, TimePoint at) const noexcept = 0;
-  /// All grants that reach the principal, expired ones left out, sorted by role name, namespace, chain. At most `limit` (0 = all).
+  /// All grants that reach the principal, expired ones left out, sorted by role name, namespace, chain. The first `limit` of them
+  /// (0 = all; chains through a tangle of groups can be very many, so what strangers ask has a limit).
   [[nodiscard]] virtual std::vector<Grant> grants(const Principal& who, TimePoint at, std::size_t limit) const = 0;
   [[nodiscard]] virtual SnapshotStats stats() const noexcept = 0;
+  /// The same for the same rows in whatever order they came, on every replica; the revision is not part of it.
+  [[nodiscard]] virtual std::uint64_t content_hash() const = 0;
 };
 
 /// Compiles rows into a snapshot. Use once: hand it to Store::load_authorization, then finish.
@@ -94,5 +97,7 @@ class Builder : public AuthorizationSink {
   [[nodiscard]] virtual Result<std::shared_ptr<const Snapshot>> finish() = 0;
 };
 [[nodiscard]] std::unique_ptr<Builder> make_builder(std::shared_ptr<const Catalogue> catalogue);
+/// Answers are exact for every instant asked about; they are fastest from `as_of` (else: now) to the next expiry after it.
+[[nodiscard]] std::unique_ptr<Builder> make_builder(std::shared_ptr<const Catalogue> catalogue, TimePoint as_of);
 
 }  // namespace rosterd::rbac

@@ -74,7 +74,7 @@ Result<Millis> parse_duration(std::string_view text) {
   const auto refuse = [&] { return fail(Errc::InvalidInput, "'{}' is not a duration such as 250ms, 90s, 15m, 24h or 30d", text); };
   std::int64_t count = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  if (error != std::errc{} || count < 0) return refuse();
+  if (error != std::errc{} || text.front() == '-') return refuse();
   const std::string_view unit(end, std::size_t(text.data() + text.size() - end));
   std::int64_t scale = 0;
   if (unit == "ms") scale = 1;

@@ -3,6 +3,8 @@
 #include <atomic>
 #include <cstdio>
 
+#include "schema/core/text.hpp"
+
 namespace rosterd::log {
 namespace {
 
@@ -16,26 +18,35 @@ Sink& sink() {
   return current;
 }
 
-bool is_plain(std::string_view value) {
-  if (value.empty()) return false;
-  for (const unsigned char c : value)
-    if (c <= ' ' || c == '"' || c == '\\' || c == '=' || c == 0x7f) return false;
-  return true;
+/// How many bytes at the front of `value` a terminal or a log viewer could take for more than a letter: control characters, the C1
+/// controls U+0080..U+009F, the line and paragraph separators U+2028 and U+2029, and bytes that are no UTF-8 at all.
+std::size_t unsafe_length(std::string_view value, bool is_text) {
+  const auto first = static_cast<unsigned char>(value.front());
+  if (first < ' ' || first == 0x7f || (first >= 0x80 && !is_text)) return 1;
+  if (first == 0xc2 && static_cast<unsigned char>(value[1]) < 0xa0) return 2;
+  if (value.starts_with("\xe2\x80\xa8") || value.starts_with("\xe2\x80\xa9")) return 3;
+  return 0;
 }
 
-void append_quoted(std::string& out, std::string_view value) {
-  out += '"';
-  for (const char c : value) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < ' ' || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
+void append_value(std::string& out, std::string_view value) {
+  const bool is_text = is_utf8(value);
+  const auto start = out.size();
+  bool plain = !value.empty();
+  while (!value.empty()) {
+    const char c = value.front();
+    if (const auto unsafe = unsafe_length(value, is_text)) {
+      plain = false;
+      for (const unsigned char byte : value.substr(0, unsafe)) out += fmt::format("\\x{:02x}", byte);
+      value.remove_prefix(unsafe);
+      continue;
     }
+    plain = plain && c != ' ' && c != '"' && c != '\\' && c != '=';
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+    value.remove_prefix(1);
   }
+  if (plain) return;
+  out.insert(start, 1, '"');
   out += '"';
 }
 
@@ -55,10 +66,7 @@ std::string text(std::string_view name, std::span<const Field> fields) {
     out += ' ';
     out += key;
     out += '=';
-    if (is_plain(value))
-      out += value;
-    else
-      append_quoted(out, value);
+    append_value(out, value);
   }
   return out;
 }

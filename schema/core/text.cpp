@@ -6,6 +6,7 @@
 #include <unistr.h>
 
 #include <cstdlib>
+#include <new>
 
 namespace rosterd {
 namespace {
@@ -16,19 +17,21 @@ bool is_ascii(std::string_view text) {
   return true;
 }
 
-/// Lowers ASCII letters, trims, collapses runs of spaces. Other bytes pass unchanged.
-void squeeze_ascii(std::string_view text, std::string& out) {
-  out.clear();
+/// Lowers ASCII letters, trims, collapses runs of spaces. Other bytes pass unchanged. Writes at most text.size() bytes, and never
+/// past what it has read, so `out` may be where `text` is.
+std::size_t squeeze_ascii(std::string_view text, char* out) {
+  std::size_t length = 0;
   bool space = false;
   for (const char c : text) {
     if (c == ' ') {
-      space = !out.empty();
+      space = length != 0;
       continue;
     }
-    if (space) out += ' ';
+    if (space) out[length++] = ' ';
     space = false;
-    out += (c >= 'A' && c <= 'Z') ? static_cast<char>(c + 32) : c;
+    out[length++] = (c >= 'A' && c <= 'Z') ? static_cast<char>(c + 32) : c;
   }
+  return length;
 }
 
 const std::uint8_t* bytes(std::string_view text) { return reinterpret_cast<const std::uint8_t*>(text.data()); }
@@ -36,12 +39,26 @@ const std::uint8_t* bytes(std::string_view text) { return reinterpret_cast<const
 }  // namespace
 
 void fold_into(std::string_view text, std::string& out) {
-  if (is_ascii(text) || !is_utf8(text)) return squeeze_ascii(text, out);
-  std::size_t length = 0;
-  std::uint8_t* folded = u8_casefold(bytes(text), text.size(), nullptr, UNINORM_NFKC, nullptr, &length);
-  if (folded == nullptr) return squeeze_ascii(text, out);
-  squeeze_ascii({reinterpret_cast<const char*>(folded), length}, out);
-  std::free(folded);  // NOLINT: libunistring hands over malloc'ed memory
+  for (out.resize(text.size());; out.resize(out.size() * 2 + 16)) {  // a code point folds to eighteen at most
+    const auto folded = fold_to(text, out);
+    if (folded) return out.resize(folded->size());
+  }
+}
+
+std::optional<std::string_view> fold_to(std::string_view text, std::span<char> buffer) {
+  if (is_ascii(text) || !is_utf8(text)) {
+    if (buffer.size() < text.size()) return std::nullopt;
+    return std::string_view(buffer.data(), squeeze_ascii(text, buffer.data()));
+  }
+  std::size_t length = buffer.size();
+  auto* const start = reinterpret_cast<std::uint8_t*>(buffer.data());
+  std::uint8_t* folded = u8_casefold(bytes(text), text.size(), nullptr, UNINORM_NFKC, start, &length);
+  if (folded == nullptr) throw std::bad_alloc();  // what is UTF-8 has no other way to fail
+  if (folded != start) {  // did not fit: libunistring made its own
+    std::free(folded);    // NOLINT: and hands over malloc'ed memory
+    return std::nullopt;
+  }
+  return std::string_view(buffer.data(), squeeze_ascii({buffer.data(), length}, buffer.data()));
 }
 
 std::string fold(std::string_view text) {
@@ -95,9 +112,22 @@ bool covers(std::string_view ancestor, std::string_view ns) {
 }
 
 void append_json_escaped(std::string& out, std::string_view text) {
-  const bool valid = is_ascii(text) || is_utf8(text);
-  for (const char c : text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const char c = text[i];
     const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x80) {
+      ucs4_t point = 0;
+      const int length = u8_mbtoucr(&point, bytes(text) + i, text.size() - i);
+      if (length < 0) {
+        out += "\xEF\xBF\xBD";
+        ++i;
+      } else {
+        out += text.substr(i, static_cast<std::size_t>(length));
+        i += static_cast<std::size_t>(length);
+      }
+      continue;
+    }
+    ++i;
     switch (c) {
       case '"': out += "\\\""; break;
       case '\\': out += "\\\\"; break;
@@ -107,8 +137,6 @@ void append_json_escaped(std::string& out, std::string_view text) {
       default:
         if (byte < 0x20)
           out += fmt::format("\\u{:04x}", byte);
-        else if (byte >= 0x80 && !valid)
-          out += "\xEF\xBF\xBD";
         else
           out += c;
     }

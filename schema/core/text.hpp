@@ -1,6 +1,8 @@
 #pragma once
 // Texts that are compared: one fold for every name and key (rbac.md, preface), so that SQL never folds. Plus small checks.
 
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -11,6 +13,8 @@ namespace rosterd {
 [[nodiscard]] std::string fold(std::string_view text);
 /// The same into an existing string, so that a loop over a million names allocates once.
 void fold_into(std::string_view text, std::string& out);
+/// The same into a buffer, without an allocation of ours; none when it does not fit.
+[[nodiscard]] std::optional<std::string_view> fold_to(std::string_view text, std::span<char> buffer);
 
 [[nodiscard]] bool is_utf8(std::string_view text);
 /// U+0000..U+001F and U+007F, none of which belongs in a name.

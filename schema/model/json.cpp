@@ -9,6 +9,13 @@ namespace {
 
 using nlohmann::json;
 
+/// A stored JSON text as JSON; a text that is none (nobody writes one) is shown as it is, since "discarded" would spoil the whole answer.
+json document_or_text(const std::string& from) {
+  if (from.empty()) return nullptr;
+  auto parsed = json::parse(from, nullptr, false);
+  return parsed.is_discarded() ? json(from) : parsed;
+}
+
 json time_or_null(const std::optional<TimePoint>& time) { return time ? json(rfc3339(*time)) : json(nullptr); }
 
 /// The kinds a principal can go through, in the order they are shown.
@@ -108,12 +115,11 @@ json to_json(const Run& run) {
     out["counts"] = to_json(run.plan->counts);
   }
   for (const auto& notice : run.notices) out["notices"].push_back(to_json(notice));
-  if (!run.progress.empty()) out["progress"] = json::parse(run.progress, nullptr, false);
+  out["progress"] = document_or_text(run.progress);
   return out;
 }
 
 json to_json(const Change& change) {
-  const auto document = [](const std::string& from) { return from.empty() ? json(nullptr) : json::parse(from, nullptr, false); };
   return {{"seq", change.seq},
           {"object",
            {{"type", name_of(change.type)},
@@ -121,8 +127,8 @@ json to_json(const Change& change) {
             {"external_id", change.external_id.empty() ? json(nullptr) : json(change.external_id)},
             {"name", change.name}}},
           {"kind", name_of(change.kind)},
-          {"before", document(change.before)},
-          {"after", document(change.after)},
+          {"before", document_or_text(change.before)},
+          {"after", document_or_text(change.after)},
           {"reason", change.reason}};
 }
 

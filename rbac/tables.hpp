@@ -1,0 +1,214 @@
+#pragma once
+// What a snapshot is made of (docs/decisions/0003-snapshot-layout.md): principals and their names, who is a member of what, roles,
+// bindings, and the flattened profiles a check reads. compile.cpp and profiles.cpp fill it, decide.cpp and grants.cpp read it.
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rbac/namespaces.hpp"
+#include "rbac/region.hpp"
+#include "rbac/snapshot.hpp"
+#include "schema/core/hash.hpp"
+
+namespace rosterd::rbac {
+
+using Micros = std::int64_t;  ///< of TimePoint
+inline constexpr Micros kNever = std::numeric_limits<Micros>::max();
+inline constexpr Micros kLongAgo = std::numeric_limits<Micros>::min();
+[[nodiscard]] inline Micros micros(TimePoint time) { return time.time_since_epoch().count(); }
+
+// The state word of a principal: where its profile starts, and what a check asks first.
+inline constexpr std::uint32_t kProfileBits = (1U << 28) - 1;
+inline constexpr std::uint32_t kActive = 1U << 28;
+inline constexpr std::uint32_t kSuperAdmin = 1U << 29;
+inline constexpr std::uint32_t kTypeShift = 30;
+[[nodiscard]] inline PrincipalType type_of(std::uint32_t state) { return static_cast<PrincipalType>(state >> kTypeShift); }
+
+/// Open addressing over 32-bit values, one tag byte a slot, so that a probe looks at a value only when seven hash bits agree.
+/// Made once for a known number of keys, 80 % full at most.
+class ProbeTable {
+ public:
+  void make(std::size_t keys);
+  [[nodiscard]] std::size_t bytes() const { return tags_.bytes() + values_.bytes(); }
+  void prefetch(std::uint64_t hash) const noexcept {
+    const auto slot = home(hash);
+    __builtin_prefetch(&tags_[slot]);
+    __builtin_prefetch(&values_[slot]);
+  }
+  /// The value with that hash which `is_it` accepts; nullptr when there is none.
+  template <class IsIt>
+  [[nodiscard]] const std::uint32_t* find(std::uint64_t hash, IsIt&& is_it) const noexcept {
+    const auto slot = locate(hash, is_it);
+    return tags_[slot] == 0 ? nullptr : &values_[slot];
+  }
+  /// The same, or a new slot holding `fresh`; tells which.
+  template <class IsIt>
+  std::pair<std::uint32_t*, bool> insert(std::uint64_t hash, std::uint32_t fresh, IsIt&& is_it) {
+    const auto slot = locate(hash, is_it);
+    if (tags_[slot] != 0) return {&values_[slot], false};
+    tags_[slot] = tag_of(hash);
+    values_[slot] = fresh;
+    return {&values_[slot], true};
+  }
+
+ private:
+  __extension__ using Wide = unsigned __int128;
+  static std::uint8_t tag_of(std::uint64_t hash) { return static_cast<std::uint8_t>(hash | 0x80); }
+  [[nodiscard]] std::size_t home(std::uint64_t hash) const noexcept { return static_cast<std::size_t>((Wide{hash} * tags_.size()) >> 64); }
+  template <class IsIt>
+  [[nodiscard]] std::size_t locate(std::uint64_t hash, IsIt&& is_it) const noexcept {
+    const auto tag = tag_of(hash);
+    for (auto slot = home(hash);;) {
+      if (tags_[slot] == 0 || (tags_[slot] == tag && is_it(values_[slot]))) return slot;
+      if (++slot == tags_.size()) slot = 0;
+    }
+  }
+
+  Array<std::uint8_t> tags_;  ///< 0 = empty
+  Array<std::uint32_t> values_;
+};
+
+/// One word of a profile. A profile is a head {count, mask of everything granted anywhere}, when timed a word {index of its
+/// validity, 0}, then `count` words {node, mask} sorted by node.
+struct ProfileWord {
+  std::uint32_t first = 0;
+  std::uint32_t second = 0;
+  bool operator==(const ProfileWord&) const = default;
+};
+inline constexpr std::uint32_t kTimed = 1U << 31;    ///< of a head's count: holds only within its validity
+inline constexpr std::uint32_t kWalk = 1U << 30;     ///< of a head's count: nothing precomputed, always walk the graph
+inline constexpr std::uint32_t kCountBits = kWalk - 1;
+inline constexpr std::uint32_t kAdminGrant = 1U << 31;  ///< of a word's mask: an Admin binding is among the grants
+inline constexpr std::uint32_t kEmptyProfile = 0;       ///< word 0: nothing granted
+inline constexpr std::uint32_t kWalkProfile = 1;        ///< word 1: see kWalk
+
+/// At `from` <= t < `until` the profile is what the bindings give; outside one more or one fewer of them is alive.
+struct Validity {
+  Micros from = kLongAgo;
+  Micros until = kNever;
+  bool operator==(const Validity&) const = default;
+};
+
+struct RoleRow {
+  RoleId id;
+  std::string name;
+  bool admin = false;
+  std::uint32_t mask = 0;     ///< everything it names; all pairs for Admin
+  std::uint32_t limited = 0;  ///< without tenant-scope pairs: what it grants below a namespace (R30)
+};
+
+struct BindingRow {
+  BindingId id;
+  std::uint32_t principal = 0;
+  std::uint32_t role = 0;
+  std::uint32_t node = 0;
+  std::uint32_t extra = 0;  ///< 0 = no expiry, local
+};
+struct BindingExtra {
+  Micros expires = kNever;
+  SourceId source;
+};
+
+/// A stored principal as its record has it.
+struct Record {
+  std::uint32_t index = 0;
+  std::uint32_t state = 0;
+  std::string_view key;     ///< folded username or name
+  std::string_view second;  ///< of a user the e-mail, of a group the name as shown
+};
+
+struct Subject {
+  enum Kind : std::uint8_t { Unknown, Ambiguous, Found } kind = Unknown;
+  std::uint32_t index = 0;
+  std::uint32_t state = 0;
+};
+
+struct Tables {
+  Revision revision;
+  bool enabled = true;
+  std::shared_ptr<const Catalogue> catalogue;
+  std::vector<PairMask> permission_masks;  ///< by position in the catalogue: all pairs of the permission
+
+  // Principals are numbered users first, then groups, then service accounts, each by id: equal rows give equal numbers.
+  std::uint32_t users = 0, groups = 0, service_accounts = 0;
+  Array<std::uint64_t> ids;
+  Array<std::uint32_t> records;  ///< by number: where its record starts in `texts`
+  Array<char> texts;
+  ProbeTable by_id;   ///< id -> number
+  ProbeTable by_key;  ///< folded key -> record, kAmbiguous when several active principals have it
+  KeyedHash key_hash;
+  std::uint64_t id_seed = random_u64();
+
+  Array<std::uint32_t> parent_rows;  ///< by number: where its groups start in `parents`; one more at the end
+  Array<std::uint32_t> parents;      ///< numbers of groups, sorted within a row
+  std::vector<RoleRow> roles;        ///< by id
+  Array<BindingRow> bindings;        ///< by principal, then id
+  Array<BindingExtra> extras;
+  Namespaces namespaces;
+  Array<PairMask> masks;
+  Array<ProfileWord> profiles;
+  Array<Validity> validities;
+  std::uint64_t profile_count = 0;
+
+  static constexpr std::uint32_t kAmbiguous = 1U << 31;  // of a value in by_key
+  static constexpr std::size_t kMaxTexts = kAmbiguous;
+
+  [[nodiscard]] std::uint32_t size() const { return users + groups + service_accounts; }
+  [[nodiscard]] bool is_group(std::uint32_t number) const { return number - users < groups; }
+  [[nodiscard]] Record record_at(std::uint32_t offset) const noexcept;
+  [[nodiscard]] Record record(std::uint32_t number) const noexcept { return record_at(records[number]); }
+  [[nodiscard]] std::uint32_t state(std::uint32_t number) const noexcept { return state_at(records[number]); }
+  [[nodiscard]] std::uint32_t state_at(std::uint32_t offset) const noexcept;
+  void set_index(std::uint32_t offset, std::uint32_t number);
+  void set_state(std::uint32_t offset, std::uint32_t state);
+  /// Appends a record; gives where it starts.
+  std::uint32_t append(std::uint32_t state, std::string_view key, std::string_view second);
+
+  [[nodiscard]] std::uint64_t hash_of(PrincipalType type, std::string_view folded) const noexcept {
+    return key_hash(folded).high ^ (static_cast<std::uint64_t>(type) * 0x9e3779b97f4a7c15U);
+  }
+  [[nodiscard]] std::uint64_t hash_of(std::uint64_t id) const noexcept;
+  [[nodiscard]] std::optional<std::uint32_t> number_of(PrincipalId id) const noexcept;
+  [[nodiscard]] Subject find(PrincipalType type, PrincipalId id) const noexcept;
+  [[nodiscard]] Subject find(PrincipalType type, std::string_view folded, std::uint64_t hash) const noexcept;
+
+  [[nodiscard]] std::span<const std::uint32_t> groups_of(std::uint32_t number) const noexcept {
+    return {parents.data() + parent_rows[number], parents.data() + parent_rows[number + 1]};
+  }
+  [[nodiscard]] std::span<const BindingRow> bindings_of(std::uint32_t number) const noexcept;
+  /// Fills by_key from the records; equal keys are settled here once (R7).
+  void index_keys(std::size_t keys);
+  [[nodiscard]] std::uint64_t bytes() const;
+  [[nodiscard]] std::uint64_t content_hash() const;
+};
+
+/// The snapshot of compile.cpp: decide.cpp and grants.cpp hold its verbs.
+class CompiledSnapshot final : public Snapshot {
+ public:
+  explicit CompiledSnapshot(Tables tables) : t_(std::move(tables)) {}
+  [[nodiscard]] const Revision& revision() const noexcept override { return t_.revision; }
+  [[nodiscard]] bool tenant_enabled() const noexcept override { return t_.enabled; }
+  [[nodiscard]] Decision check(const Question& question) const noexcept override;
+  [[nodiscard]] Decision check(const Principal& who, std::string_view permission, std::string_view action, std::optional<std::string_view> ns,
+                               TimePoint at) const noexcept override;
+  [[nodiscard]] std::vector<Grant> grants(const Principal& who, TimePoint at, std::size_t limit) const override;
+  [[nodiscard]] SnapshotStats stats() const noexcept override;
+  [[nodiscard]] std::uint64_t content_hash() const override { return t_.content_hash(); }
+
+ private:
+  struct Asked;  ///< the pair and the node of a question
+  template <class Find>
+  [[nodiscard]] Decision answer(std::string_view permission, std::string_view action, std::optional<std::string_view> ns, TimePoint at,
+                                Find&& find) const noexcept;
+  [[nodiscard]] Decision decide(const Subject& subject, const Asked& asked, Micros at) const noexcept;
+  [[nodiscard]] Decision walk(std::uint32_t number, const Asked& asked, Micros at) const noexcept;
+  [[nodiscard]] Decision deny(const PairMask& anywhere, const Asked& asked) const noexcept;
+
+  Tables t_;
+};
+
+}  // namespace rosterd::rbac
