@@ -270,7 +270,7 @@ Result<Finished> Engine::approve(const Work& work, connectors::Connector& direct
   auto end = begin_end(work);
   end.outcome = Outcome::Applied;
   end.reason = "approved";
-  end.complete = work.run.complete;
+  end.complete = false;  // nothing was read: the age of the last complete read is that of the run which made the plan
   end.cursor_kind = work.run.cursor_kind;
   end.notices = work.run.notices;
   std::erase_if(end.notices, [](const Notice& notice) { return notice.code == "source_version" || notice.code == "unverified"; });

@@ -288,20 +288,10 @@ Result<Finished> Engine::apply(const Work& work, Stage& stage, RunEnd end) {
   return finished;
 }
 
-/// S21: an equal plan that waits already goes on waiting, under its own id and until its own time; a different one takes its place.
+/// S21: the store lets an equal plan that waits already go on waiting under its own id and until its own time; a different one takes its place.
 Result<Finished> Engine::hold(const Work& work, Stage& stage, RunEnd end) {
   end.approved = false;
-  end.cursor.reset();
   end.notices.push_back({.code = "source_version", .text = "version of the source that this plan was made with", .count = work.source.version});
-  const auto status = store_.status(work.lease.tenant);
-  if (!status) return fail(status.error(), "looking for a plan that is held already");
-  for (const auto& source : *status) {
-    if (source.source.id != work.source.id || !source.held || source.held->id == work.run.id || !source.held->plan) continue;
-    if (source.held->plan->hash != end.plan->hash || !source.held->approval_expires_at || *source.held->approval_expires_at <= clock_.now()) continue;
-    end.detail += fmt::format("; the same plan waits for approval as {}", text(source.held->id));
-    if (auto ok = store_.finish(work.lease, end); !ok) return fail(ok.error(), "ending the run");
-    return ended(std::move(end));
-  }
   end.approval_expires_at = clock_.now() + options_.approval_life;
   if (auto ok = stage.keep(end); !ok) return fail(ok.error(), "storing the held plan");
   return ended(std::move(end));
