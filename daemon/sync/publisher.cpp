@@ -45,6 +45,7 @@ void Publisher::changed(const TenantId& tenant) {
 void Publisher::follow(std::stop_token stop) {
   auto next_look = std::chrono::steady_clock::now() + poll_;
   while (!stop.stop_requested()) {
+    last_tick_ = std::chrono::steady_clock::now();
     std::set<TenantId> now;
     {
       std::unique_lock lock(mutex_);

@@ -2,6 +2,7 @@
 // Revisions come in (a commit here, a poll for commits elsewhere), published snapshots go out: one build at a time, so that memory peaks
 // at the old snapshot plus the new one. How a snapshot is compiled is rbac's business, who reads it daemon/http's.
 
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -27,6 +28,8 @@ class Publisher {
   /// The tenant has a new revision: publish it now. Returns at once.
   void changed(const TenantId& tenant);
   void stop();
+  /// When the thread last came round: a sign of life for the watchdog.
+  [[nodiscard]] std::chrono::steady_clock::time_point last_tick() const { return last_tick_; }
 
  private:
   void follow(std::stop_token stop);
@@ -45,6 +48,7 @@ class Publisher {
   std::set<TenantId> known_;    // of the thread (and of start() before it)
   std::set<TenantId> failing_;  // reported already
   bool away_ = false;           // the store; reported already
+  std::atomic<std::chrono::steady_clock::time_point> last_tick_{std::chrono::steady_clock::now()};
   std::jthread thread_;
 };
 

@@ -51,6 +51,17 @@ std::size_t Scheduler::stop(Millis deadline) {
   return left;
 }
 
+void Scheduler::hurry() {
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& [run, active] : active_) {
+      active->control.because(StopCause::Shutdown);
+      active->stop.request_stop();
+    }
+  }
+  changed_.notify_all();
+}
+
 void Scheduler::wake() {
   {
     const std::lock_guard lock(mutex_);
@@ -82,6 +93,7 @@ void Scheduler::note_store(const Result<void>& result) {
 void Scheduler::dispatch(std::stop_token stop) {
   auto next_sweep = steady_clock::now();
   while (!stop.stop_requested()) {
+    last_tick_ = steady_clock::now();
     if (steady_clock::now() >= next_sweep) {
       const auto swept = store_.sweep(clock_.now());
       note_store(swept ? Result<void>() : Result<void>(fail(swept.error(), "sweeping")));

@@ -2,6 +2,7 @@
 // When and by whom: due or requested sources go in, runs come out, each under a lease with heartbeat (S44-S46). One dispatcher claims
 // work while a worker is free, workers run the engine, one thread keeps leases alive and deadlines kept. What a run does is engine's business.
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -45,6 +46,10 @@ class Scheduler final : public SyncControl {
   /// Takes no new work, gives running syncs half of `deadline` to finish, then tells them to stop and waits for the rest of it. Gives the
   /// number of runs that still have not ended (their leases expire; the destructor waits for their threads). A second call does nothing new.
   std::size_t stop(Millis deadline);
+  /// Tells running syncs to stop now. May be called while another thread is in stop(), which then returns sooner.
+  void hurry();
+  /// When the dispatcher last came round: a sign of life for the watchdog.
+  [[nodiscard]] std::chrono::steady_clock::time_point last_tick() const { return last_tick_; }
 
   void wake() override;
   void changed(const TenantId& tenant) override { publisher_.changed(tenant); }
@@ -77,6 +82,7 @@ class Scheduler final : public SyncControl {
   std::deque<std::shared_ptr<Active>> queue_;          // claimed, not yet taken by a worker
   std::map<RunId, std::shared_ptr<Active>> active_;    // claimed and not yet ended, the queue included
   bool poked_ = false;
+  std::atomic<std::chrono::steady_clock::time_point> last_tick_{std::chrono::steady_clock::now()};
   bool away_ = false;                                  // of the dispatcher: the store's absence has been reported
   std::jthread dispatcher_, heart_;
   std::vector<std::jthread> workers_;
