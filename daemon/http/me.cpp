@@ -15,16 +15,17 @@ std::optional<Millis> iso_duration(std::string_view text) {
   if (!text.starts_with('P')) return std::nullopt;
   text.remove_prefix(1);
   std::int64_t seconds = 0;
-  bool time = false, any = false;
+  bool time = false, any = false;  // `any`: since the last T, so that "P1DT" is refused like "P"
   while (!text.empty()) {
     if (text.front() == 'T' && !time) {
       time = true;
+      any = false;
       text.remove_prefix(1);
       continue;
     }
     std::uint32_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{} || end == text.data() + text.size()) return std::nullopt;
+    if (error != std::errc{} || number > 1'000'000'000 || end == text.data() + text.size()) return std::nullopt;
     const char unit = *end;
     const std::int64_t length = !time && unit == 'W' ? 604800 : !time && unit == 'D' ? 86400 : time && unit == 'H' ? 3600 : time && unit == 'M' ? 60 : time && unit == 'S' ? 1 : 0;
     if (length == 0) return std::nullopt;

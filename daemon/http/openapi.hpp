@@ -1,4 +1,5 @@
 #pragma once
+// The API description that is built into the program.
 
 #include <string_view>
 

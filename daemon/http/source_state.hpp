@@ -1,4 +1,5 @@
 #pragma once
+// How a source is doing, in one word: for lists and for status.
 
 #include <string_view>
 

@@ -273,7 +273,7 @@ Result<Reply> test_source(Call& call) {
   auto items = json::array();
   for (const auto& finding : findings) {
     good = good && finding.good;
-    items.push_back({{"step", finding.step}, {"good", finding.good}, {"text", finding.text}});
+    items.push_back({{"step", finding.step}, {"ok", finding.good}, {"text", finding.text}});
   }
   return ok({{"ok", good}, {"findings", std::move(items)}});
 }
