@@ -93,8 +93,8 @@ Subject Tables::find(PrincipalType type, std::string_view folded, std::uint64_t 
   if (folded.empty()) return {};
   Record held;
   const auto* value = by_key.find(hash, [&](std::uint32_t candidate) {
-    held = record_at(candidate & ~kAmbiguous);
-    return type_of(held.state) == type && (held.key == folded || (type == PrincipalType::User && held.second == folded));
+    held = record_at(candidate & kRecordBits);
+    return type_of(held.state) == type && ((candidate & kSecond) == 0 ? held.key : held.second) == folded;
   });
   if (value == nullptr) return {};
   if ((*value & kAmbiguous) != 0) return {.kind = Subject::Ambiguous};
@@ -103,24 +103,25 @@ Subject Tables::find(PrincipalType type, std::string_view folded, std::uint64_t 
 
 void Tables::index_keys(std::size_t keys) {
   by_key.make(keys);
-  const auto add = [&](std::uint32_t offset, PrincipalType type, bool active, std::string_view key) {
+  const auto add = [&](std::uint32_t entry, const Record& record, std::string_view key) {
     if (key.empty()) return;
-    const auto [value, fresh] = by_key.insert(hash_of(type, key), offset, [&](std::uint32_t candidate) {
-      const auto held = record_at(candidate & ~kAmbiguous);
-      return type_of(held.state) == type && (held.key == key || (type == PrincipalType::User && held.second == key));
+    const auto type = type_of(record.state);
+    const auto [value, fresh] = by_key.insert(hash_of(type, key), entry, [&](std::uint32_t candidate) {
+      const auto held = record_at(candidate & kRecordBits);
+      return type_of(held.state) == type && ((candidate & kSecond) == 0 ? held.key : held.second) == key;
     });
     // Active principals stand before suspended ones; two active ones are ambiguous, whoever else has the key.
-    if (fresh || *value == offset || !active || (*value & kAmbiguous) != 0) return;
-    if ((state_at(*value) & kActive) == 0)
-      *value = offset;
+    const bool same = ((*value ^ entry) & kRecordBits) == 0;
+    if (fresh || same || (record.state & kActive) == 0 || (*value & kAmbiguous) != 0) return;
+    if ((state_at(*value & kRecordBits) & kActive) == 0)
+      *value = entry;
     else
       *value |= kAmbiguous;
   };
   for (const auto offset : records) {
     const auto record = record_at(offset);
-    const auto type = type_of(record.state);
-    add(offset, type, (record.state & kActive) != 0, record.key);
-    if (type == PrincipalType::User) add(offset, type, (record.state & kActive) != 0, record.second);
+    add(offset, record, record.key);
+    if (type_of(record.state) == PrincipalType::User) add(offset | kSecond, record, record.second);
   }
 }
 

@@ -139,7 +139,7 @@ struct Tables {
   Array<std::uint32_t> records;  ///< by number: where its record starts in `texts`
   Array<char> texts;
   ProbeTable by_id;   ///< id -> number
-  ProbeTable by_key;  ///< folded key -> record, kAmbiguous when several active principals have it
+  ProbeTable by_key;  ///< folded key -> record and which text; kAmbiguous when several active principals have it
   KeyedHash key_hash;
   std::uint64_t id_seed = random_u64();
 
@@ -154,8 +154,12 @@ struct Tables {
   Array<Validity> validities;
   std::uint64_t profile_count = 0;
 
-  static constexpr std::uint32_t kAmbiguous = 1U << 31;  // of a value in by_key
-  static constexpr std::size_t kMaxTexts = kAmbiguous;
+  // A value in by_key is where the record starts and which of its two texts is meant: with the record alone, a slot that holds the
+  // e-mail could be taken for one that holds the username of the same person.
+  static constexpr std::uint32_t kAmbiguous = 1U << 31;
+  static constexpr std::uint32_t kSecond = 1U << 30;
+  static constexpr std::size_t kMaxTexts = kSecond;
+  static constexpr std::uint32_t kRecordBits = kSecond - 1;
 
   [[nodiscard]] std::uint32_t size() const { return users + groups + service_accounts; }
   [[nodiscard]] bool is_group(std::uint32_t number) const { return number - users < groups; }

@@ -1,8 +1,9 @@
-#include "schema/model/ids.hpp"
-
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <optional>
+
+#include "schema/model/ids.hpp"
 
 namespace rosterd {
 namespace {

@@ -151,7 +151,7 @@ TEST_P(RandomTenants, RowsInAnyOrderGiveTheSameSnapshotP4) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomTenants, testing::Range(1U, 9U));
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomTenants, testing::Range(1U, 25U));
 
 }  // namespace
 }  // namespace rosterd::rbac

@@ -41,8 +41,8 @@ struct WorldRole {
 };
 struct WorldBinding {
   std::uint64_t id = 0, role = 0, principal = 0;
-  std::optional<std::string> ns;
-  std::optional<TimePoint> expires;
+  std::optional<std::string> ns = std::nullopt;
+  std::optional<TimePoint> expires = std::nullopt;
 };
 
 struct World {

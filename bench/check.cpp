@@ -1,0 +1,279 @@
+// What a check costs in the process, and what a snapshot costs to build and to keep (DESIGN §7). One line a figure:
+//   figure NAME VALUE BOUND ok|short
+// The exit code is 1 when one of them is short.
+
+#include <benchmark/benchmark.h>
+#include <x86intrin.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <new>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "rbac/snapshot.hpp"
+
+namespace {
+std::atomic<std::uint64_t> g_allocations{0};
+}  // namespace
+
+void* operator new(std::size_t size) {
+  g_allocations.fetch_add(1, std::memory_order_relaxed);
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace {
+
+using namespace rosterd;
+using SteadyClock = std::chrono::steady_clock;
+
+bool g_all_hold = true;
+
+void figure(const char* name, double value, double bound, const char* unit) {
+  const bool holds = value <= bound;
+  g_all_hold = g_all_hold && holds;
+  std::printf("figure %s %.6g%s %.6g%s %s\n", name, value, unit, bound, unit, holds ? "ok" : "short");
+  std::fflush(stdout);
+}
+
+double seconds_since(SteadyClock::time_point start) { return std::chrono::duration<double>(SteadyClock::now() - start).count(); }
+
+/// "VmRSS" or "VmHWM" of this process, in bytes.
+double memory(const char* field) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(field)) return 1024.0 * std::strtod(line.c_str() + std::string_view(field).size() + 1, nullptr);
+  return 0;
+}
+/// From here on VmHWM is the peak since now (proc(5), clear_refs).
+void forget_peak() { std::ofstream("/proc/self/clear_refs") << "5"; }
+
+constexpr const char* kFirst[] = {"ada", "grace", "edsger", "barbara", "donald", "margaret", "alan", "katherine", "john", "frances"};
+constexpr const char* kLast[] = {"lovelace", "hopper", "dijkstra", "liskov", "knuth", "hamilton", "turing", "johnson", "backus", "allen"};
+
+/// Names as directories have them, without an allocation: the generator is not what is measured.
+struct Name {
+  char username[40], email[64];
+  explicit Name(std::uint64_t i) {
+    std::snprintf(username, sizeof username, "%c%s%llu", kFirst[i % 10][0], kLast[i / 10 % 10], static_cast<unsigned long long>(i));
+    std::snprintf(email, sizeof email, "%s.%s.%llu@example.com", kFirst[i % 10], kLast[i / 10 % 10], static_cast<unsigned long long>(i));
+  }
+};
+
+struct Size {
+  std::uint64_t users = 0, groups = 0, edges = 0, roles = 0;
+};
+
+constexpr std::uint64_t kFirstGroup = 1'000'000'000, kFirstRole = 1, kFirstBinding = 1;
+const char* const kPermissions[] = {"FLOW", "EXECUTION", "NAMESPACE", "KVSTORE", "SECRET", "APP", "USER", "SETTING"};
+const char* const kActions[] = {"CREATE", "READ", "UPDATE", "DELETE"};
+
+std::string ns_of(std::uint64_t i) { return i % 21 == 0 ? fmt::format("team{}", i / 21) : fmt::format("team{}.app{}", i / 21, i % 21); }
+constexpr std::uint64_t kNamespaces = 1050;
+
+/// One tenant: every group holds one role at one namespace (each tenth of them tenant-wide), members are drawn at random.
+void feed(const Size& size, AuthorizationSink& sink) {
+  std::mt19937_64 random(42);
+  const auto below = [&](std::uint64_t n) { return random() % n; };
+  sink.begin({.epoch = 1, .number = 1}, true, size.users, size.groups, size.edges);
+  for (std::uint64_t i = 0; i < size.users; ++i) {
+    const Name name(i);
+    sink.user({1 + i}, name.username, name.email, true, false);
+  }
+  for (std::uint64_t i = 0; i < size.groups; ++i) {
+    char name[32];
+    std::snprintf(name, sizeof name, "group-%llu", static_cast<unsigned long long>(i));
+    sink.group({kFirstGroup + i}, name, name, true);
+  }
+  for (std::uint64_t i = 0; i < size.edges; ++i) sink.edge({kFirstGroup + i * size.groups / size.edges}, {1 + below(size.users)});
+  for (std::uint64_t i = 0; i < size.roles; ++i) {
+    std::string permissions;
+    for (const auto* permission : kPermissions) {
+      if (below(4) != 0) continue;
+      permissions += fmt::format(R"({}"{}":["READ","{}"])", permissions.empty() ? "" : ",", permission, kActions[below(4)]);
+    }
+    sink.role({.id = {kFirstRole + i}, .name = fmt::format("role-{}", i), .description = {}, .managed = false, .admin = i % 500 == 0, .permissions = "{" + permissions + "}"});
+  }
+  for (std::uint64_t i = 0; i < std::min(size.roles, size.groups); ++i)
+    sink.binding({.id = {kFirstBinding + i}, .role = {kFirstRole + i}, .principal = {PrincipalType::Group, {kFirstGroup + i}},
+                  .ns = i % 10 == 0 ? std::nullopt : std::optional(ns_of(below(kNamespaces))), .expires_at = {}, .source = {}, .created_at = {}, .created_by = {}});
+}
+
+std::shared_ptr<const rbac::Snapshot> build(const Size& size) {
+  const auto builder = rbac::make_builder(rbac::Catalogue::built_in());
+  feed(size, *builder);
+  auto snapshot = builder->finish();
+  if (!snapshot) {
+    std::fprintf(stderr, "%s\n", snapshot.error().what.c_str());
+    std::exit(2);
+  }
+  return *snapshot;
+}
+
+struct Counting final : AuthorizationSink {
+  std::uint64_t bytes = 0;
+  void begin(const Revision&, bool, std::uint64_t, std::uint64_t, std::uint64_t) override {}
+  void user(PrincipalId, std::string_view username, std::string_view email, bool, bool) override { bytes += username.size() + email.size(); }
+  void group(PrincipalId, std::string_view folded, std::string_view, bool) override { bytes += folded.size(); }
+  void service_account(PrincipalId, std::string_view, bool) override {}
+  void edge(PrincipalId, PrincipalId member) override { bytes += member.value & 1; }
+  void role(const Role& role) override { bytes += role.name.size(); }
+  void binding(const Binding&) override {}
+};
+
+// ---- memory and time of a snapshot of a million users --------------------------------------------------------------------------------
+
+double resident_growth(const Size& size) {
+  const double before = memory("VmRSS");
+  const auto snapshot = build(size);
+  const double after = memory("VmRSS");
+  benchmark::DoNotOptimize(snapshot);
+  return after - before;
+}
+
+void snapshot_figures() {
+  constexpr Size kUsers{.users = 1'000'000, .groups = 0, .edges = 0, .roles = 0};
+  constexpr Size kNoMembers{.users = 1'000'000, .groups = 50'000, .edges = 0, .roles = 1'000};
+  constexpr Size kWhole{.users = 1'000'000, .groups = 50'000, .edges = 1'000'000, .roles = 1'000};
+
+  Counting generated;
+  auto start = SteadyClock::now();
+  feed(kWhole, generated);
+  const double generating = seconds_since(start);
+
+  const double users_only = resident_growth(kUsers);
+  const double no_members = resident_growth(kNoMembers);
+
+  const double before = memory("VmRSS");
+  forget_peak();
+  start = SteadyClock::now();
+  auto snapshot = build(kWhole);
+  const double built = seconds_since(start) - generating;
+  const double peak = memory("VmHWM") - before;
+  const double whole = memory("VmRSS") - before;
+  const auto stats = snapshot->stats();
+  std::printf("snapshot of %llu users, %llu groups, %llu memberships, %llu bindings: %llu profiles, %.1f MiB counted, %.1f MiB resident; names take %.1f bytes a user\n",
+              static_cast<unsigned long long>(stats.users), static_cast<unsigned long long>(stats.groups), static_cast<unsigned long long>(stats.edges),
+              static_cast<unsigned long long>(stats.bindings), static_cast<unsigned long long>(stats.profiles), static_cast<double>(stats.bytes) / 1048576, whole / 1048576,
+              static_cast<double>(generated.bytes) / static_cast<double>(kWhole.users));
+  snapshot.reset();
+  const double left = memory("VmRSS") - before;
+
+  figure("snapshot_build_1m", built, 1.5, "s");
+  figure("snapshot_bytes_per_user", users_only / static_cast<double>(kUsers.users), 100, "B");
+  figure("snapshot_bytes_per_membership", (whole - no_members) / static_cast<double>(kWhole.edges), 16, "B");
+  figure("snapshot_build_peak", peak / whole, 1.6, "x");
+  figure("snapshot_kept_after_freeing", left / whole, 0.1, "x");
+}
+
+// ---- cost of a check -----------------------------------------------------------------------------------------------------------------
+
+struct Asked {
+  std::string key, ns;
+  const char* permission;
+  const char* action;
+  [[nodiscard]] rbac::Question question(TimePoint at) const {
+    return {.type = PrincipalType::User, .key = key, .permission = permission, .action = action, .ns = ns, .at = at};
+  }
+};
+
+std::uint64_t ticks() {
+  _mm_lfence();
+  const auto now = __rdtsc();
+  _mm_lfence();
+  return now;
+}
+
+double ticks_per_ns() {
+  const auto start = SteadyClock::now();
+  const auto first = ticks();
+  while (seconds_since(start) < 0.05) benchmark::ClobberMemory();
+  return static_cast<double>(ticks() - first) / (seconds_since(start) * 1e9);
+}
+
+double percentile(std::vector<std::uint32_t>& values, double part) {
+  const auto at = values.begin() + static_cast<std::ptrdiff_t>(static_cast<double>(values.size() - 1) * part);
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
+}
+
+/// Nanoseconds a check of `asked`, many of them in a row.
+double mean(const rbac::Snapshot& snapshot, const std::vector<Asked>& asked, TimePoint at) {
+  double best = 1e9;
+  for (int round = 0; round < 7; ++round) {
+    const auto start = SteadyClock::now();
+    for (const auto& one : asked) benchmark::DoNotOptimize(snapshot.check(one.question(at)));
+    best = std::min(best, seconds_since(start) * 1e9 / static_cast<double>(asked.size()));
+  }
+  return best;
+}
+
+void check_figures() {
+  constexpr Size kSize{.users = 100'000, .groups = 10'000, .edges = 1'000'000, .roles = 10'000};
+  const auto snapshot = build(kSize);
+  const auto at = SystemClock().now();
+  std::mt19937_64 random(7);
+  const auto below = [&](std::uint64_t n) { return random() % n; };
+
+  std::vector<Asked> all, allowed, denied;
+  for (int i = 0; i < 200'000; ++i) {
+    const Name name(below(kSize.users));
+    // One in four asks in a namespace that nobody bound; it resolves to its ancestors.
+    auto ns = ns_of(below(kNamespaces));
+    if (below(4) == 0) ns += ".sub";
+    all.push_back({below(2) == 0 ? name.username : name.email, std::move(ns), kPermissions[below(std::size(kPermissions))], kActions[below(4)]});
+    (snapshot->check(all.back().question(at)).allowed ? allowed : denied).push_back(all.back());
+  }
+  const auto as_many = std::min(allowed.size(), denied.size());
+  allowed.resize(as_many);
+  denied.resize(as_many);
+  allowed.shrink_to_fit();
+  denied.shrink_to_fit();
+
+  const double scale = ticks_per_ns();
+  std::vector<std::uint32_t> empty, cost;
+  empty.reserve(all.size());
+  cost.reserve(all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto start = ticks();
+    empty.push_back(static_cast<std::uint32_t>(ticks() - start));
+  }
+  const double clock_cost = percentile(empty, 0.5);
+  std::uint64_t allocations = 0;
+  for (int round = 0; round < 2; ++round) {  // the first one warms
+    cost.clear();
+    const auto before = g_allocations.load();
+    for (const auto& one : all) {
+      const auto question = one.question(at);
+      const auto start = ticks();
+      benchmark::DoNotOptimize(snapshot->check(question));
+      cost.push_back(static_cast<std::uint32_t>(ticks() - start));
+    }
+    allocations = g_allocations.load() - before;
+  }
+  const auto ns = [&](double part) { return std::max(0.0, percentile(cost, part) - clock_cost) / scale; };
+  const double yes = mean(*snapshot, allowed, at), no = mean(*snapshot, denied, at);
+  const auto stats = snapshot->stats();
+  std::printf("check among %llu users, %llu memberships, %llu bindings (%llu profiles, %.1f MiB): p50 %.0f ns, p99 %.0f ns, p99.9 %.0f ns; in a row %.0f ns allowed, %.0f ns denied\n",
+              static_cast<unsigned long long>(stats.users), static_cast<unsigned long long>(stats.edges), static_cast<unsigned long long>(stats.bindings),
+              static_cast<unsigned long long>(stats.profiles), static_cast<double>(stats.bytes) / 1048576, ns(0.5), ns(0.99), ns(0.999), yes, no);
+  figure("check_p50", ns(0.5), 150, "ns");
+  figure("check_p99", ns(0.99), 1000, "ns");
+  figure("check_allocations", static_cast<double>(allocations), 0, "");
+  figure("check_deny_over_allow", no / yes, 1.5, "x");
+}
+
+}  // namespace
+
+int main() {
+  snapshot_figures();  // first, while the process is small and its memory is easy to read
+  check_figures();
+  return g_all_hold ? 0 : 1;
+}
