@@ -15,11 +15,13 @@ Failure problem(const HttpReply& reply, const json& body, const Target& target, 
   std::string what = text_at(body, "detail");
   if (what.empty()) what = text_at(body, "title");
   if (what.empty())
-    what = fmt::format("{} {} was answered with status {} and no explanation; is {} really rosterd?", request.method, request.url, reply.status, target.profile.url);
+    what = fmt::format("{} {} was answered with status {} and no explanation; is {} really rosterd?", request.method, request.url,
+                       reply.status, target.profile.url);
   if (!code.empty()) what += fmt::format(" [{}]", code);
   if (reply.status == 401) {
-    const std::string mend = target.name.empty() ? "sign in with 'rosterctl login', or set ROSTERCTL_TOKEN"
-                                                 : fmt::format("sign in again with 'rosterctl login --profile {} --url {}'", target.name, target.profile.url);
+    const std::string mend =
+        target.name.empty() ? "sign in with 'rosterctl login', or set ROSTERCTL_TOKEN"
+                            : fmt::format("sign in again with 'rosterctl login --profile {} --url {}'", target.name, target.profile.url);
     return {kSignIn, std::move(what), mend};
   }
   return {kRefused, std::move(what), {}};
@@ -50,7 +52,8 @@ Try<json> Api::call(HttpRequest request, const std::string& path, const Query& q
   const json body = reply->body.empty() ? json(nullptr) : json::parse(reply->body, nullptr, false);
   if (reply->status < 200 || reply->status >= 300) return fail(problem(*reply, body, target_, request));
   if (body.is_discarded())
-    return fail(kRefused, "{} {} was answered with something that is not JSON; is {} really rosterd?", request.method, path, target_.profile.url);
+    return fail(kRefused, "{} {} was answered with something that is not JSON; is {} really rosterd?", request.method, path,
+                target_.profile.url);
   return body;
 }
 

@@ -60,9 +60,10 @@ Try<int> check(Session& session, const CheckOptions& options) {
   const bool colours = session.colours();
   const auto reason = text_at(*answer, "reason");
   const auto words = meaning(reason);
-  session.print_line(fmt::format("{}  {} {} {} {}{}", painted(allowed ? "allowed" : "denied ", allowed ? Colour::Green : Colour::Red, colours), harmless(subject),
-                                 harmless(options.permission), harmless(options.action), options.ns.empty() ? "" : "in " + harmless(options.ns) + " ",
-                                 painted(fmt::format("({}{}{})", harmless(reason), words.empty() ? "" : ": ", words), Colour::Dim, colours)));
+  session.print_line(fmt::format(
+      "{}  {} {} {} {}{}", painted(allowed ? "allowed" : "denied ", allowed ? Colour::Green : Colour::Red, colours), harmless(subject),
+      harmless(options.permission), harmless(options.action), options.ns.empty() ? "" : "in " + harmless(options.ns) + " ",
+      painted(fmt::format("({}{}{})", harmless(reason), words.empty() ? "" : ": ", words), Colour::Dim, colours)));
   if (!options.explain) return code;
   const auto name = harmless(subject.substr(subject.find(':') + 1));
   for (const auto& grant : list_at(*answer, "paths")) session.print("  " + grant_text(grant, name, {}, colours));
@@ -77,7 +78,9 @@ void add_check(Commands commands) {
   const auto options = std::make_shared<CheckOptions>();
   auto* command = commands.app.add_subcommand("check", "Ask whether a subject may do something; exit code 0 = allowed, 1 = denied");
   command->add_option("tenant", options->tenant, "Tenant")->required()->type_name("");
-  command->add_option("subject", options->subject, "Who: ada, user:ada, group:editors, service_account:ci, or an id")->required()->type_name("");
+  command->add_option("subject", options->subject, "Who: ada, user:ada, group:editors, service_account:ci, or an id")
+      ->required()
+      ->type_name("");
   command->add_option("permission", options->permission, "Permission such as FLOW")->required()->type_name("");
   command->add_option("action", options->action, "Action such as READ")->required()->type_name("");
   command->add_option("-n,--namespace", options->ns, "Where, such as company.team (default: the whole tenant)")->type_name("NAMESPACE");

@@ -30,7 +30,8 @@ void add_version(Commands commands) {
         return kOk;
       }
       session->print_line("rosterctl " ROSTERD_VERSION);
-      if (server) session->print_line(fmt::format("rosterd   {} at {}", harmless(text_at(*server, "version")), (*api)->target().profile.url));
+      if (server)
+        session->print_line(fmt::format("rosterd   {} at {}", harmless(text_at(*server, "version")), (*api)->target().profile.url));
       return kOk;
     };
   });
@@ -53,7 +54,6 @@ int run(const std::vector<std::string>& arguments, const World& world) {
   CLI::App app("rosterctl: manage a rosterd and ask it who may do what", "rosterctl");
   app.fallthrough();  // the options below are taken before and behind a command
   app.require_subcommand(1);
-  app.footer(kFooter);
   app.add_option("--profile", options.wanted.profile, "Profile to use (see 'rosterctl profiles list')")->type_name("NAME");
   app.add_option("--url", options.wanted.url, "Address of rosterd")->type_name("URL");
   app.add_option("--ca-file", options.wanted.ca_file, "Certificates to trust for https, PEM")->type_name("FILE");
@@ -70,19 +70,26 @@ int run(const std::vector<std::string>& arguments, const World& world) {
   add_check(commands);
   add_completion(commands);
   add_version(commands);
+  app.footer(kFooter);  // after the commands, which would inherit it
 
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
   } catch (const CLI::ParseError& error) {
-    // Help is an answer; everything else is a usage error, whatever number CLI11 has for it.
-    const int code = app.exit(error, world.out, world.err);
-    return code == 0 ? kOk : kUsage;
+    if (error.get_exit_code() == 0) return app.exit(error, world.out, world.err);  // --help is an answer
+    const CLI::App* where = &app;
+    std::string command = "rosterctl";
+    for (auto deeper = where->get_subcommands(); !deeper.empty(); deeper = where->get_subcommands()) {
+      where = deeper.front();
+      command += " " + where->get_name();
+    }
+    return complain(session, {kUsage, error.what(), fmt::format("see '{} --help'", command)});
   }
   try {
     const auto code = chosen();
     return code ? *code : complain(session, code.error());
   } catch (const nlohmann::json::exception& error) {
-    return complain(session, {kRefused, fmt::format("rosterd's answer has an unexpected shape: {}", error.what()), "do rosterctl and rosterd have the same version?"});
+    return complain(session, {kRefused, fmt::format("rosterd's answer has an unexpected shape: {}", error.what()),
+                              "do rosterctl and rosterd have the same version?"});
   }
 }
 

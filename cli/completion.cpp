@@ -17,16 +17,21 @@ struct Node {
   std::vector<std::string> file_options, value_options;
 };
 
+bool takes_a_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
+
 void collect_options(const CLI::App& app, Node& node) {
   for (const auto* option : app.get_options()) {
+    if (option == app.get_help_ptr() &&
+        std::any_of(node.options.begin(), node.options.end(), [](const Word& word) { return word.text == "--help"; }))
+      continue;
     for (const auto& name : option->get_lnames()) {
       // A flag with a negative form is written "--wait,!--no-wait"; both names come along here.
       node.options.push_back({"--" + name, option->get_description()});
-      if (option->get_type_size() == 0) continue;
+      if (!takes_a_value(*option)) continue;
       (option->get_type_name() == "FILE" ? node.file_options : node.value_options).push_back("--" + name);
     }
     for (const auto& name : option->get_snames()) {
-      if (option->get_type_size() == 0) continue;
+      if (!takes_a_value(*option)) continue;
       (option->get_type_name() == "FILE" ? node.file_options : node.value_options).push_back("-" + name);
     }
   }
@@ -34,7 +39,8 @@ void collect_options(const CLI::App& app, Node& node) {
 
 void collect(const CLI::App& app, const CLI::App& root, const std::string& path, std::vector<Node>& out) {
   Node node{.path = path, .commands = {}, .options = {}, .file_options = {}, .value_options = {}};
-  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) node.commands.push_back({command->get_name(), command->get_description()});
+  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    node.commands.push_back({command->get_name(), command->get_description()});
   collect_options(app, node);
   if (&app != &root) collect_options(root, node);  // the options before the command are taken behind it, too
   out.push_back(std::move(node));
@@ -78,8 +84,9 @@ std::string bash_completion(const CLI::App& root) {
     std::vector<std::string> commands, options;
     for (const auto& word : node.commands) commands.push_back(word.text);
     for (const auto& word : node.options) options.push_back(word.text);
-    facts += fmt::format("    {})\n      commands={} options={}\n      case $previous in {}) files=1 ;; {}) value=1 ;; esac ;;\n", shell_quoted(node.path), shell_quoted(words(commands, " ")),
-                         shell_quoted(words(options, " ")), pattern(node.file_options), pattern(node.value_options));
+    facts += fmt::format("    {})\n      commands={} options={}\n      case $previous in {}) files=1 ;; {}) value=1 ;; esac ;;\n",
+                         shell_quoted(node.path), shell_quoted(words(commands, " ")), shell_quoted(words(options, " ")),
+                         pattern(node.file_options), pattern(node.value_options));
     if (!node.path.empty()) known += (known.empty() ? "" : "|") + shell_quoted(node.path);
   }
   return fmt::format(R"(# bash completion for rosterctl, made by 'rosterctl completion bash'. Install it with
@@ -111,8 +118,8 @@ std::string zsh_completion(const CLI::App& root) {
     std::string commands, options;
     for (const auto& word : node.commands) commands += (commands.empty() ? "" : " ") + described(word);
     for (const auto& word : node.options) options += (options.empty() ? "" : " ") + described(word);
-    facts += fmt::format("    {})\n      commands=({}) options=({})\n      case $previous in {}) files=1 ;; {}) value=1 ;; esac ;;\n", shell_quoted(node.path), commands, options,
-                         pattern(node.file_options), pattern(node.value_options));
+    facts += fmt::format("    {})\n      commands=({}) options=({})\n      case $previous in {}) files=1 ;; {}) value=1 ;; esac ;;\n",
+                         shell_quoted(node.path), commands, options, pattern(node.file_options), pattern(node.value_options));
     if (!node.path.empty()) known += (known.empty() ? "" : "|") + shell_quoted(node.path);
   }
   return fmt::format(R"(#compdef rosterctl

@@ -12,8 +12,8 @@ namespace rosterd::cli {
 
 struct Failure {
   ExitCode code = kRefused;
-  std::string what;   ///< what happened and where
-  std::string mend;   ///< what to do about it; may be empty
+  std::string what;  ///< what happened and where
+  std::string mend;  ///< what to do about it; may be empty
 };
 
 template <class T>

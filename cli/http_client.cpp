@@ -94,8 +94,10 @@ Try<HttpReply> HttpClient::send(const HttpRequest& request) {
     const std::string mend = result == CURLE_PEER_FAILED_VERIFICATION
                                  ? "if rosterd's certificate comes from a private authority, name its file with --ca-file"
                                  : "is rosterd running there? The address comes from --url, ROSTERCTL_URL or the profile";
-    return fail_with_advice(kUnreachable, fmt::format("no answer from {}://{}{}{}: {}", parts->scheme, parts->host, parts->port.empty() ? "" : ":",
-                                                      parts->port, reason), mend);
+    return fail_with_advice(
+        kUnreachable,
+        fmt::format("no answer from {}://{}{}{}: {}", parts->scheme, parts->host, parts->port.empty() ? "" : ":", parts->port, reason),
+        mend);
   }
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply.status);
   reply.content_type = header(curl, "Content-Type");
@@ -109,8 +111,8 @@ std::string percent_encoded(std::string_view text) {
   std::string out;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') || byte == '-' || byte == '.' ||
-                       byte == '_' || byte == '~';
+    const bool plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') || byte == '-' ||
+                       byte == '.' || byte == '_' || byte == '~';
     if (plain) {
       out += c;
     } else {
@@ -125,7 +127,8 @@ std::string percent_encoded(std::string_view text) {
 
 Try<UrlParts> parse_url(const std::string& url) {
   const auto wrong = [&](std::string_view why) {
-    return fail_with_advice(kUsage, fmt::format("'{}' is not an address of rosterd: {}", url, why), "give it as https://host:port or http://127.0.0.1:port");
+    return fail_with_advice(kUsage, fmt::format("'{}' is not an address of rosterd: {}", url, why),
+                            "give it as https://host:port or http://127.0.0.1:port");
   };
   const std::unique_ptr<CURLU, CurlFree> parsed(curl_url());
   if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return wrong("it cannot be parsed");

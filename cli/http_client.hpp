@@ -13,10 +13,10 @@ namespace rosterd::cli {
 struct HttpRequest {
   std::string method = "GET";
   std::string url = {};
-  std::string token = {};         ///< sent as Bearer when not empty
-  std::string body = {};          ///< JSON; sent when not empty
+  std::string token = {};  ///< sent as Bearer when not empty
+  std::string body = {};   ///< JSON; sent when not empty
   std::string content_type = "application/json";
-  std::string if_match = {};      ///< sent when not empty
+  std::string if_match = {};  ///< sent when not empty
 };
 
 struct HttpReply {
@@ -24,7 +24,7 @@ struct HttpReply {
   std::string body = {};
   std::string content_type;
   std::string etag;
-  std::string revision;      ///< Rosterd-Revision
+  std::string revision;  ///< Rosterd-Revision
 };
 
 struct HttpOptions {

@@ -56,15 +56,19 @@ Try<int> list_people(Session& session, const PeopleOptions& options, bool groups
     return kOk;
   }
   const auto sources = source_names(**api, options.tenant);
-  Table table(groups ? std::vector<std::string>{"GROUP", ">MEMBERS", "STATE", "FROM", "ENTRY"} : std::vector<std::string>{"USER", "NAME", "E-MAIL", "STATE", "FROM"});
+  Table table(groups ? std::vector<std::string>{"GROUP", ">MEMBERS", "STATE", "FROM", "ENTRY"}
+                     : std::vector<std::string>{"USER", "NAME", "E-MAIL", "STATE", "FROM"});
   for (const auto& item : list_at(*answer, "items")) {
     if (groups)
-      table.row({text_at(item, "name"), grouped(number_at(item, {"member_count"})), state_cell(item), origin_of(item, sources), text_at(item, "entry")});
+      table.row({text_at(item, "name"), grouped(number_at(item, {"member_count"})), state_cell(item), origin_of(item, sources),
+                 text_at(item, "entry")});
     else
       table.row({text_at(item, "username"), full_name(item), text_at(item, "email"), state_cell(item), origin_of(item, sources)});
   }
-  session.print(table, fmt::format("No {} {}.", groups ? "groups" : "users", options.query.empty() ? "in tenant " + options.tenant : "whose name begins with " + options.query));
-  if (!text_at(*answer, "next").empty()) session.note(fmt::format("Only the first {} are shown; --limit 0 shows all, --query narrows down.", options.limit));
+  session.print(table, fmt::format("No {} {}.", groups ? "groups" : "users",
+                                   options.query.empty() ? "in tenant " + options.tenant : "whose name begins with " + options.query));
+  if (!text_at(*answer, "next").empty())
+    session.note(fmt::format("Only the first {} are shown; --limit 0 shows all, --query narrows down.", options.limit));
   return kOk;
 }
 
@@ -114,7 +118,8 @@ Try<int> list_members(Session& session, const PeopleOptions& options) {
   }
   const auto sources = source_names(**api, options.tenant);
   Table table({"MEMBER", "TYPE", "STATE", "FROM"});
-  for (const auto& member : list_at(*members, "items")) table.row({text_at(member, "name"), text_at(member, "type"), state_cell(member), origin_of(member, sources)});
+  for (const auto& member : list_at(*members, "items"))
+    table.row({text_at(member, "name"), text_at(member, "type"), state_cell(member), origin_of(member, sources)});
   session.print(table, fmt::format("Group {} has no members.", options.key));
   if (!text_at(*members, "next").empty()) session.note(fmt::format("Only the first {} are shown; --limit 0 shows all.", options.limit));
   return kOk;
@@ -140,9 +145,11 @@ std::string grant_text(const json& grant, const std::string& subject, const std:
   const auto ns = text_at(grant, "namespace");
   std::string out = painted(harmless(text_at(grant, {"role", "name"})), Colour::Bold, colours) + " in " +
                     (ns.empty() ? "the whole tenant" : painted(harmless(ns), Colour::Cyan, colours) + " and below");
-  const auto from = text_at(grant, "origin") == "local" ? std::string("bound in rosterd") : "bound by a role mapping of " + origin_of(grant, sources);
+  const auto from =
+      text_at(grant, "origin") == "local" ? std::string("bound in rosterd") : "bound by a role mapping of " + origin_of(grant, sources);
   out += painted("  (" + harmless(from) + ")", Colour::Dim, colours);
-  if (const auto expires = text_at(grant, "expires_at"); !expires.empty()) out += painted("  expires " + age_of(expires), Colour::Yellow, colours);
+  if (const auto expires = text_at(grant, "expires_at"); !expires.empty())
+    out += painted("  expires " + age_of(expires), Colour::Yellow, colours);
   out += "\n";
   if (list_at(grant, "via").empty()) out += "    directly\n";
   std::string member = subject;
@@ -188,9 +195,12 @@ Try<int> effective(Session& session, const PeopleOptions& options, bool pairs) {
   const auto sources = source_names(**api, options.tenant);
   const auto username = harmless(text_at(*answer, {"user", "username"}));
   const auto count = list_at(*answer, "items").size();
-  session.print_line(fmt::format("{} in {}: {}, {}", painted(username, Colour::Bold, colours), options.tenant,
-                                 painted(text_at(*answer, "state"), text_at(*answer, "state") == "active" ? Colour::Green : Colour::Red, colours), plural(count, "grant")));
-  if (const auto why = text_at(*answer, "state_reason"); !why.empty()) session.print_line("suspended, so every check is denied: " + harmless(why), Colour::Red);
+  session.print_line(
+      fmt::format("{} in {}: {}, {}", painted(username, Colour::Bold, colours), options.tenant,
+                  painted(text_at(*answer, "state"), text_at(*answer, "state") == "active" ? Colour::Green : Colour::Red, colours),
+                  plural(count, "grant")));
+  if (const auto why = text_at(*answer, "state_reason"); !why.empty())
+    session.print_line("suspended, so every check is denied: " + harmless(why), Colour::Red);
   if (flag_at(*answer, "super_admin")) session.print_line("super admin: may manage this tenant without any role", Colour::Yellow);
   for (const auto& grant : list_at(*answer, "items")) {
     session.print(grant_text(grant, username, sources, colours));
@@ -215,7 +225,9 @@ void add_people(Commands commands) {
   const auto with_key = [&](CLI::App* where, const char* name, const char* key, const char* what) {
     auto* command = where->add_subcommand(name, what);
     command->add_option("tenant", options->tenant, "Tenant")->required()->type_name("");
-    command->add_option(key, options->key, std::string(key) == "user" ? "User: name, e-mail or id" : "Group: name or id")->required()->type_name("");
+    command->add_option(key, options->key, std::string(key) == "user" ? "User: name, e-mail or id" : "Group: name or id")
+        ->required()
+        ->type_name("");
     return command;
   };
 
@@ -233,7 +245,8 @@ void add_people(Commands commands) {
   members->callback([=] { *choice = [=] { return list_members(*session, *options); }; });
 
   const auto pairs = std::make_shared<bool>(false);
-  auto* command = with_key(&commands.app, "effective", "user", "Show which roles a user has, and through which groups, sources and entries");
+  auto* command =
+      with_key(&commands.app, "effective", "user", "Show which roles a user has, and through which groups, sources and entries");
   command->add_flag("--permissions", *pairs, "Also list what each role permits");
   command->callback([=] { *choice = [=] { return effective(*session, *options, *pairs); }; });
 }

@@ -57,17 +57,19 @@ Try<void> write_private(const std::string& path, const std::string& text) {
 Try<std::string> profiles_path(const std::map<std::string, std::string>& environment) {
   if (const auto base = lookup(environment, "XDG_CONFIG_HOME"); !base.empty()) return base + "/rosterctl/profiles.json";
   if (const auto home = lookup(environment, "HOME"); !home.empty()) return home + "/.config/rosterctl/profiles.json";
-  return fail_with_advice(kUsage, "neither HOME nor XDG_CONFIG_HOME is set: there is no place for profiles", "set HOME, or pass ROSTERCTL_URL and ROSTERCTL_TOKEN");
+  return fail_with_advice(kUsage, "neither HOME nor XDG_CONFIG_HOME is set: there is no place for profiles",
+                          "set HOME, or pass ROSTERCTL_URL and ROSTERCTL_TOKEN");
 }
 
 Try<Profiles> load_profiles(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) != 0) {
     if (errno == ENOENT) return Profiles{};
     return fail(system_failure("reading", path));
   }
   if ((info.st_mode & 077) != 0)
-    return fail_with_advice(kUsage, fmt::format("{} holds tokens and others may read it (mode {:04o})", path, info.st_mode & 07777), fmt::format("chmod 600 '{}'", path));
+    return fail_with_advice(kUsage, fmt::format("{} holds tokens and others may read it (mode {:04o})", path, info.st_mode & 07777),
+                            fmt::format("chmod 600 '{}'", path));
   std::ifstream file(path);
   std::ostringstream text;
   text << file.rdbuf();
@@ -117,7 +119,8 @@ Try<Target> resolve(const Wanted& wanted, const std::map<std::string, std::strin
   if (name.empty()) name = profiles.current;
   const auto stored = profiles.by_name.find(name);
   if (asked_by_name && stored == profiles.by_name.end() && wanted.url.empty() && lookup(environment, "ROSTERCTL_URL").empty())
-    return fail_with_advice(kSignIn, fmt::format("there is no profile '{}'", name), fmt::format("make it with 'rosterctl login --profile {} --url …'", name));
+    return fail_with_advice(kSignIn, fmt::format("there is no profile '{}'", name),
+                            fmt::format("make it with 'rosterctl login --profile {} --url …'", name));
 
   Target target;
   if (stored != profiles.by_name.end()) target = {name, stored->second};

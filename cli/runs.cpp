@@ -30,7 +30,8 @@ Try<json> find_run(Api& api, const std::string& tenant, const std::string& run) 
 Try<int> list_runs(Session& session, const RunOptions& options) {
   const auto api = session.api();
   if (!api) return fail(api.error());
-  const auto where = options.source.empty() ? path({"tenants", options.tenant, "runs"}) : path({"tenants", options.tenant, "sources", options.source, "runs"});
+  const auto where = options.source.empty() ? path({"tenants", options.tenant, "runs"})
+                                            : path({"tenants", options.tenant, "sources", options.source, "runs"});
   const auto runs = (*api)->list(where, {}, options.limit);
   if (!runs) return fail(runs.error());
   if (session.json()) {
@@ -40,9 +41,9 @@ Try<int> list_runs(Session& session, const RunOptions& options) {
   Table table({"RUN", "SOURCE", "OUTCOME", "STARTED", "TOOK", ">CHANGES", "WHY"});
   for (const auto& run : list_at(*runs, "items")) {
     const auto outcome = text_at(run, "outcome");
-    table.row({text_at(run, "id"), text_at(run, "source_name"), Cell(outcome, colour_of_outcome(outcome)), age_of(text_at(run, "started_at")),
-               duration_between(text_at(run, "started_at"), text_at(run, "finished_at")), grouped(total_of(run.value("counts", json::object()))),
-               text_at(run, "reason")});
+    table.row({text_at(run, "id"), text_at(run, "source_name"), Cell(outcome, colour_of_outcome(outcome)),
+               age_of(text_at(run, "started_at")), duration_between(text_at(run, "started_at"), text_at(run, "finished_at")),
+               grouped(total_of(run.value("counts", json::object()))), text_at(run, "reason")});
   }
   session.print(table, fmt::format("Tenant {} has no runs yet.", options.tenant));
   return kOk;
@@ -109,7 +110,8 @@ Try<int> approve(Session& session, const RunOptions& options) {
   if (plan.empty()) return fail(kNo, "run {} has no plan to approve: it is {}", id, text_at(*run, "outcome"));
   if (!options.yes && options.plan.empty()) {
     // The hash that is approved is that of the plan shown here: if the plan changes meanwhile, rosterd refuses.
-    const auto sure = session.confirm(fmt::format("Approving applies, once: {}.", joined(sentences(run->value("counts", json::object()), true), ", ")), "approve");
+    const auto sure = session.confirm(
+        fmt::format("Approving applies, once: {}.", joined(sentences(run->value("counts", json::object()), true), ", ")), "approve");
     if (!sure) return fail(sure.error());
   }
   auto queued = (*api)->post(path({"tenants", options.tenant, "runs", id, "approve"}), {{"plan", plan}});
@@ -162,7 +164,8 @@ void add_runs(Commands commands) {
   changes->add_option("--limit", options->limit, "How many; 0 shows all")->type_name("N");
   changes->callback([=] { *choice = [=] { return show_changes(*session, *options); }; });
   auto* approve_command = with_run("approve", "Apply a held plan, once");
-  approve_command->add_option("--plan", options->plan, "Hash of the plan you have looked at; without it the plan is shown and confirmed")->type_name("HASH");
+  approve_command->add_option("--plan", options->plan, "Hash of the plan you have looked at; without it the plan is shown and confirmed")
+      ->type_name("HASH");
   approve_command->add_flag("--yes", options->yes, "Do not ask");
   approve_command->add_flag("--wait,!--no-wait", options->wait, "Wait until it is applied (default)");
   approve_command->callback([=] { *choice = [=] { return approve(*session, *options); }; });

@@ -70,7 +70,9 @@ bool Session::colours_on(bool terminal) const {
 
 void Session::print(std::string_view text) const { world_.out << text << std::flush; }
 
-void Session::print_line(std::string_view text, Colour colour) const { world_.out << painted(text, colour, colours()) << "\n" << std::flush; }
+void Session::print_line(std::string_view text, Colour colour) const {
+  world_.out << painted(text, colour, colours()) << "\n" << std::flush;
+}
 
 void Session::print(const Table& table, std::string_view when_empty) const {
   if (table.empty())
@@ -88,7 +90,8 @@ void Session::print_json(const nlohmann::json& document) const {
 void Session::note(std::string_view text) const { world_.err << painted(text, Colour::Dim, colours_on_errors()) << "\n" << std::flush; }
 
 Try<void> Session::confirm(std::string_view question, std::string_view expected) const {
-  if (!world_.in_is_terminal) return fail_with_advice(kUsage, fmt::format("{} Nobody is there to confirm it.", question), "pass --yes if you are sure");
+  if (!world_.in_is_terminal)
+    return fail_with_advice(kUsage, fmt::format("{} Nobody is there to confirm it.", question), "pass --yes if you are sure");
   world_.err << painted(question, Colour::Yellow, colours_on_errors()) << fmt::format("\nType '{}' to go on: ", expected) << std::flush;
   if (first_line(world_.in) != expected) return fail(kUsage, "not confirmed; nothing was changed");
   return {};

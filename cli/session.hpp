@@ -63,12 +63,12 @@ struct Commands {
   std::function<Try<int>()>& chosen;
 };
 
-void add_setup(Commands commands);     ///< setup, login, logout, profiles, whoami
+void add_setup(Commands commands);  ///< setup, login, logout, profiles, whoami
 void add_tenants(Commands commands);
-void add_sources(Commands commands);   ///< sources, apply
-void add_sync(Commands commands);      ///< sync, status
+void add_sources(Commands commands);  ///< sources, apply
+void add_sync(Commands commands);     ///< sync, status
 void add_runs(Commands commands);
-void add_people(Commands commands);    ///< users, groups, effective
+void add_people(Commands commands);  ///< users, groups, effective
 void add_check(Commands commands);
 void add_completion(Commands commands);  ///< completion, version
 

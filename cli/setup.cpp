@@ -70,7 +70,9 @@ Try<int> set_up(Session& session, const SetupOptions& options) {
   if (!answer) {
     auto failure = answer.error();
     if (failure.mend.empty() || failure.code == kSignIn)
-      failure.mend = "rosterd writes the secret to its log and to 'setup-secret' in its state directory; it works once, before the first account exists";
+      failure.mend =
+          "rosterd writes the secret to its log and to 'setup-secret' in its state directory; it works once, before the first account "
+          "exists";
     return fail(failure);
   }
   const std::string token = text_at(*answer, "token");
@@ -105,7 +107,9 @@ Try<int> log_in(Session& session, const std::string& token_file) {
   if (session.json())
     session.print_json(*me);
   else
-    session.print_line(fmt::format("Signed in to {} as {}, stored as {}.", target->profile.url, harmless(text_at(*me, {"account", "email"}).empty() ? text_at(*me, "email") : text_at(*me, {"account", "email"})), *stored));
+    session.print_line(fmt::format(
+        "Signed in to {} as {}, stored as {}.", target->profile.url,
+        harmless(text_at(*me, {"account", "email"}).empty() ? text_at(*me, "email") : text_at(*me, {"account", "email"})), *stored));
   return kOk;
 }
 
@@ -171,15 +175,19 @@ void add_setup(Commands commands) {
 
   const auto setup = std::make_shared<SetupOptions>();
   auto* command = app.add_subcommand("setup", "Make the first super admin of a new installation and sign in");
-  command->add_option("--secret-file", setup->secret_file, "File with the one-time secret; '-' reads standard input; without it you are asked")->type_name("FILE");
+  command
+      ->add_option("--secret-file", setup->secret_file, "File with the one-time secret; '-' reads standard input; without it you are asked")
+      ->type_name("FILE");
   command->add_option("--email", setup->email, "E-mail address of the first account")->required()->type_name("ADDRESS");
   command->add_option("--first-name", setup->first_name, "First name")->type_name("NAME");
   command->add_option("--last-name", setup->last_name, "Last name")->type_name("NAME");
   command->callback([=] { *choice = [=] { return set_up(*current, *setup); }; });
 
   const auto token_file = std::make_shared<std::string>();
-  command = app.add_subcommand("login", "Store an API token as a profile; the token is read from standard input or a file, never from the command line");
-  command->add_option("--token-file", *token_file, "File with the token; '-' reads standard input; without it you are asked")->type_name("FILE");
+  command = app.add_subcommand(
+      "login", "Store an API token as a profile; the token is read from standard input or a file, never from the command line");
+  command->add_option("--token-file", *token_file, "File with the token; '-' reads standard input; without it you are asked")
+      ->type_name("FILE");
   command->callback([=] { *choice = [=] { return log_in(*current, *token_file); }; });
 
   command = app.add_subcommand("logout", "Forget the token of the current profile (it stays valid on the server)");
@@ -197,7 +205,9 @@ void add_setup(Commands commands) {
 
   auto* profiles = app.add_subcommand("profiles", "List and choose profiles");
   profiles->require_subcommand(1);
-  profiles->add_subcommand("list", "List the profiles; * marks the current one")->callback([=] { *choice = [=] { return list_profiles(*current); }; });
+  profiles->add_subcommand("list", "List the profiles; * marks the current one")->callback([=] {
+    *choice = [=] { return list_profiles(*current); };
+  });
   const auto name = std::make_shared<std::string>();
   auto* use = profiles->add_subcommand("use", "Make a profile the current one");
   use->add_option("name", *name, "Profile")->required()->type_name("");

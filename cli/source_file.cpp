@@ -1,8 +1,8 @@
 #include "cli/source_file.hpp"
 
+#include <toml++/toml.h>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <toml++/toml.h>
 
 namespace rosterd::cli {
 namespace {
@@ -59,7 +59,8 @@ Try<SourceFile> parse_source(std::string_view text, const std::string& file) {
     const auto* found = document.get(required);
     if (found == nullptr)
       return fail_with_advice(kUsage, fmt::format("{}: {} is missing", file, required),
-                              fmt::format("add a line such as {} at the top, before the first [table]", std::string_view(required) == "name" ? "name = \"corp\"" : "type = \"ldap\""));
+                              fmt::format("add a line such as {} at the top, before the first [table]",
+                                          std::string_view(required) == "name" ? "name = \"corp\"" : "type = \"ldap\""));
     if (!found->is_string()) return fail(kUsage, "{}: {} must be a text", place(file, found->source()), required);
   }
   out.name = document["name"].as_string()->get();

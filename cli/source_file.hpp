@@ -12,7 +12,7 @@ namespace rosterd::cli {
 struct SourceFile {
   std::string tenant;  ///< may be empty when --tenant says it
   std::string name;
-  std::string json;    ///< the POST body: everything but `tenant`
+  std::string json;  ///< the POST body: everything but `tenant`
 };
 
 /// kUsage with file:line:column for what is not TOML, for a date (JSON has none) and for a missing name or type.

@@ -27,7 +27,9 @@ void add_settings(Sheet& sheet, const json& settings, const std::string& prefix)
   for (const auto& [key, value] : settings.items()) {
     const std::string name = prefix + key;
     if (value.is_object() && value.contains("set"))
-      sheet.line(name, "(secret)" + (value.contains("file") ? " from file " + text_at(value, "file") : value.contains("env") ? " from variable " + text_at(value, "env") : ""));
+      sheet.line(name, "(secret)" + (value.contains("file")  ? " from file " + text_at(value, "file")
+                                     : value.contains("env") ? " from variable " + text_at(value, "env")
+                                                             : ""));
     else if (value.is_object())
       add_settings(sheet, value, name + ".");
     else
@@ -42,9 +44,10 @@ void print_source(Session& session, const json& source) {
   sheet.line("id", text_at(source, "id"));
   sheet.line("type", text_at(source, "type"));
   sheet.line("state", Cell(text_at(source, "state"), colour_of_state(text_at(source, "state"))));
-  sheet.line("interval", fmt::format("{}, complete sweep every {}", text_at(source, {"schedule", "interval"}), text_at(source, {"schedule", "full_every"})));
-  sheet.line("guard", fmt::format("{} % (at least {}, at most {}) may leave in 24 h", text_at(source, {"guard", "percent"}), text_at(source, {"guard", "floor"}),
-                                  text_at(source, {"guard", "ceiling"})));
+  sheet.line("interval", fmt::format("{}, complete sweep every {}", text_at(source, {"schedule", "interval"}),
+                                     text_at(source, {"schedule", "full_every"})));
+  sheet.line("guard", fmt::format("{} % (at least {}, at most {}) may leave in 24 h", text_at(source, {"guard", "percent"}),
+                                  text_at(source, {"guard", "floor"}), text_at(source, {"guard", "ceiling"})));
   if (source.contains("settings") && source["settings"].is_object()) add_settings(sheet, source["settings"], "");
   for (const auto& mapping : list_at(source, "role_mappings"))
     sheet.line("role mapping", fmt::format("groups like {} -> {} in {}", text_at(mapping, "group"), text_at(mapping, "role"),
@@ -89,7 +92,8 @@ Try<std::string> read_all(const Session& session, const std::string& file) {
     text << session.world().in.rdbuf();
   } else {
     std::ifstream from(file);
-    if (!from) return fail_with_advice(kUsage, fmt::format("{} cannot be read", file), "give the path of a TOML file, or - for standard input");
+    if (!from)
+      return fail_with_advice(kUsage, fmt::format("{} cannot be read", file), "give the path of a TOML file, or - for standard input");
     text << from.rdbuf();
     if (from.bad() || text.fail()) return fail_with_advice(kUsage, fmt::format("{} cannot be read", file), "is it a file, and not empty?");
   }
@@ -106,7 +110,8 @@ Try<int> apply(Session& session, const ApplyOptions& options) {
     if (!source) return fail(source.error());
     if (!options.tenant.empty()) source->tenant = options.tenant;
     if (source->tenant.empty())
-      return fail_with_advice(kUsage, fmt::format("{} does not say which tenant the source belongs to", file), "add tenant = \"…\" at the top, or pass --tenant");
+      return fail_with_advice(kUsage, fmt::format("{} does not say which tenant the source belongs to", file),
+                              "add tenant = \"…\" at the top, or pass --tenant");
     sources.push_back(std::move(*source));
   }
   const auto api = session.api();
@@ -117,7 +122,8 @@ Try<int> apply(Session& session, const ApplyOptions& options) {
     const auto place = path({"tenants", source.tenant, "sources", source.name});
     const auto held = (*api)->get(place);
     if (!held && (*api)->status() != 404) return fail(held.error());
-    if (held && !body.contains("enabled")) body["enabled"] = flag_at(*held, "enabled");  // a switch that operators turn, not the file's business then
+    if (held && !body.contains("enabled"))
+      body["enabled"] = flag_at(*held, "enabled");  // a switch that operators turn, not the file's business then
     const auto answer = held ? (*api)->put(place, body, (*api)->etag()) : (*api)->post(path({"tenants", source.tenant, "sources"}), body);
     if (!answer) {
       auto failure = answer.error();
@@ -145,7 +151,8 @@ Try<int> test_source(Session& session, const std::string& tenant, const std::str
   }
   Table table({"", "STEP", "FOUND"});
   for (const auto& finding : list_at(*found, "findings"))
-    table.row({flag_at(finding, "ok") ? Cell("ok", Colour::Green) : Cell("no", Colour::Red), text_at(finding, "step"), text_at(finding, "text")});
+    table.row(
+        {flag_at(finding, "ok") ? Cell("ok", Colour::Green) : Cell("no", Colour::Red), text_at(finding, "step"), text_at(finding, "text")});
   session.print(table, "The test found nothing to say.");
   return good ? kOk : kNo;
 }
@@ -158,7 +165,8 @@ Try<int> switch_source(Session& session, const std::string& tenant, const std::s
   if (session.json())
     session.print_json(*source);
   else
-    session.print_line(fmt::format("source {} of tenant {} {}", name, tenant, enabled ? "enabled" : "disabled: it is not synced any more; what it brought stays"));
+    session.print_line(fmt::format("source {} of tenant {} {}", name, tenant,
+                                   enabled ? "enabled" : "disabled: it is not synced any more; what it brought stays"));
   return kOk;
 }
 
@@ -166,8 +174,10 @@ Try<int> delete_source(Session& session, const std::string& tenant, const std::s
   const auto api = session.api();
   if (!api) return fail(api.error());
   if (!yes) {
-    const auto sure = session.confirm(force ? fmt::format("Deleting source {} of tenant {} suspends every user and group it brought.", name, tenant)
-                                            : fmt::format("Source {} of tenant {} will be deleted.", name, tenant), name);
+    const auto sure =
+        session.confirm(force ? fmt::format("Deleting source {} of tenant {} suspends every user and group it brought.", name, tenant)
+                              : fmt::format("Source {} of tenant {} will be deleted.", name, tenant),
+                        name);
     if (!sure) return fail(sure.error());
   }
   const auto gone = (*api)->remove(path({"tenants", tenant, "sources", name}), force ? Query{{"force", "true"}} : Query{});
@@ -197,7 +207,9 @@ void add_sources(Commands commands) {
   const auto add_apply = [&](CLI::App& where, const char* what) {
     const auto options = std::make_shared<ApplyOptions>();
     auto* command = where.add_subcommand("apply", what);
-    command->add_option("-f,--file", options->files, "TOML file of one source; '-' reads standard input; may be repeated")->required()->type_name("FILE");
+    command->add_option("-f,--file", options->files, "TOML file of one source; '-' reads standard input; may be repeated")
+        ->required()
+        ->type_name("FILE");
     command->add_option("--tenant", options->tenant, "Tenant, instead of the one the file names")->type_name("TENANT");
     command->callback([=] { *choice = [=] { return apply(*session, *options); }; });
   };
@@ -210,11 +222,16 @@ void add_sources(Commands commands) {
     command->add_option("source", *name, "Source, by name or id")->required()->type_name("");
     return command;
   };
-  with_source("show", "Show one source with its settings")->callback([=] { *choice = [=] { return show_source(*session, *tenant, *name); }; });
-  with_source("test", "Connect, sign in and read one entry of each kind; says in words what is wrong; changes nothing")
-      ->callback([=] { *choice = [=] { return test_source(*session, *tenant, *name); }; });
+  with_source("show", "Show one source with its settings")->callback([=] {
+    *choice = [=] { return show_source(*session, *tenant, *name); };
+  });
+  with_source("test", "Connect, sign in and read one entry of each kind; says in words what is wrong; changes nothing")->callback([=] {
+    *choice = [=] { return test_source(*session, *tenant, *name); };
+  });
   with_source("enable", "Sync a source again")->callback([=] { *choice = [=] { return switch_source(*session, *tenant, *name, true); }; });
-  with_source("disable", "Stop syncing a source; what it brought stays")->callback([=] { *choice = [=] { return switch_source(*session, *tenant, *name, false); }; });
+  with_source("disable", "Stop syncing a source; what it brought stays")->callback([=] {
+    *choice = [=] { return switch_source(*session, *tenant, *name, false); };
+  });
   const auto force = std::make_shared<bool>(false), yes = std::make_shared<bool>(false);
   auto* remove = with_source("delete", "Delete a source");
   remove->add_flag("--force", *force, "Also when it owns active users or groups: they are suspended");

@@ -33,11 +33,14 @@ Try<int> sync(Session& session, const SyncOptions& options) {
     if (!sources) return fail(sources.error());
     for (const auto& source : list_at(*sources, "items"))
       if (flag_at(source, "enabled")) names.push_back(text_at(source, "name"));
-    if (names.empty()) return fail_with_advice(kNo, fmt::format("tenant {} has no enabled source", options.tenant), "add one with 'rosterctl apply -f FILE.toml'");
+    if (names.empty())
+      return fail_with_advice(kNo, fmt::format("tenant {} has no enabled source", options.tenant),
+                              "add one with 'rosterctl apply -f FILE.toml'");
   }
   std::vector<json> runs;
   for (const auto& name : names) {
-    auto run = (*api)->post(path({"tenants", options.tenant, "sources", name, "sync"}), {{"mode", options.full ? "full" : "auto"}, {"dry_run", options.dry_run}});
+    auto run = (*api)->post(path({"tenants", options.tenant, "sources", name, "sync"}),
+                            {{"mode", options.full ? "full" : "auto"}, {"dry_run", options.dry_run}});
     if (!run) {
       auto failure = run.error();
       failure.what = fmt::format("source {}: {}", name, failure.what);
@@ -50,7 +53,9 @@ Try<int> sync(Session& session, const SyncOptions& options) {
     session.print_json({{"items", runs}, {"next", nullptr}});
     return kOk;
   }
-  for (const auto& run : runs) session.print_line(fmt::format("{} {}: {} as {}", options.tenant, harmless(text_at(run, "source_name")), text_at(run, "outcome"), text_at(run, "id")));
+  for (const auto& run : runs)
+    session.print_line(
+        fmt::format("{} {}: {} as {}", options.tenant, harmless(text_at(run, "source_name")), text_at(run, "outcome"), text_at(run, "id")));
   return kOk;
 }
 
@@ -90,15 +95,20 @@ Try<int> status(Session& session, const std::string& only) {
       const bool overdue = flag_at(item, "overdue");
       well = well && !overdue && state != "failing" && state != "held" && state != "incomplete";
       auto finished = text_at(item, {"last_run", "finished_at"});
-      table.row({tenant, text_at(item, {"source", "name"}), Cell(state, colour_of_state(state)), age_of(finished), Cell(outcome, colour_of_outcome(outcome)),
-                 Cell(text_at(item, "last_complete_read").empty() ? "never" : age_of(text_at(item, "last_complete_read")), overdue ? Colour::Red : Colour::None),
-                 age_of(text_at(item, "next_run")), objects(item.value("users", json::object())), objects(item.value("groups", json::object()))});
+      table.row({tenant, text_at(item, {"source", "name"}), Cell(state, colour_of_state(state)), age_of(finished),
+                 Cell(outcome, colour_of_outcome(outcome)),
+                 Cell(text_at(item, "last_complete_read").empty() ? "never" : age_of(text_at(item, "last_complete_read")),
+                      overdue ? Colour::Red : Colour::None),
+                 age_of(text_at(item, "next_run")), objects(item.value("users", json::object())),
+                 objects(item.value("groups", json::object()))});
       const auto name = text_at(item, {"source", "name"});
       if (const auto detail = text_at(item, {"last_run", "detail"}); !detail.empty() && state != "ok" && state != "disabled")
         below.push_back(fmt::format("{} {}: {}", tenant, name, detail));
       if (const auto held = text_at(item, {"held_run", "id"}); !held.empty())
         below.push_back(fmt::format("{0} {1}: held, see 'rosterctl runs show {0} {2}'", tenant, name, held));
-      if (overdue) below.push_back(fmt::format("{} {}: no complete read for {}", tenant, name, rough_age(static_cast<long long>(number_at(item, {"age_seconds"})))));
+      if (overdue)
+        below.push_back(fmt::format("{} {}: no complete read for {}", tenant, name,
+                                    rough_age(static_cast<long long>(number_at(item, {"age_seconds"})))));
     }
     (*answer)["tenant"] = tenant;
     document["items"].push_back(std::move(*answer));
@@ -124,7 +134,8 @@ void add_sync(Commands commands) {
   command->add_flag("--dry-run", options->dry_run, "Only show what would happen");
   command->add_flag("--full", options->full, "Read everything, whatever the source remembers");
   command->add_flag("--wait,!--no-wait", options->wait, "Wait until it is finished (default); --no-wait only queues it");
-  command->add_option("--timeout", options->timeout, "Stop waiting after this time, such as 90s or 10m; the sync goes on")->type_name("DURATION");
+  command->add_option("--timeout", options->timeout, "Stop waiting after this time, such as 90s or 10m; the sync goes on")
+      ->type_name("DURATION");
   command->add_option("--show", options->show, "Print up to so many changes one by one (default 20)")->type_name("N");
   command->callback([=] { *choice = [=] { return sync(*session, *options); }; });
 

@@ -40,7 +40,8 @@ std::string Table::text(bool colours) const {
   };
   line([&](std::size_t column) -> const std::string& { return headings_[column]; }, [](std::size_t) { return Colour::Bold; });
   for (const auto& row : rows_)
-    line([&](std::size_t column) -> const std::string& { return row[column].text; }, [&](std::size_t column) { return row[column].colour; });
+    line([&](std::size_t column) -> const std::string& { return row[column].text; },
+         [&](std::size_t column) { return row[column].colour; });
   return out;
 }
 

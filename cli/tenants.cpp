@@ -34,7 +34,8 @@ Try<int> list_tenants(Session& session) {
   }
   Table table({"TENANT", "NAME", "STATE", "CREATED"});
   for (const auto& tenant : (*tenants)["items"])
-    table.row({text_at(tenant, "id"), text_at(tenant, "name"), flag_at(tenant, "enabled") ? Cell("enabled", Colour::Green) : Cell("disabled", Colour::Red),
+    table.row({text_at(tenant, "id"), text_at(tenant, "name"),
+               flag_at(tenant, "enabled") ? Cell("enabled", Colour::Green) : Cell("disabled", Colour::Red),
                age_of(text_at(tenant, "created_at"))});
   session.print(table, "No tenants yet; make one with 'rosterctl tenants create ID --name NAME'.");
   return kOk;
@@ -80,8 +81,10 @@ Try<int> delete_tenant(Session& session, const std::string& id, bool yes) {
   const auto tenant = (*api)->get(path({"tenants", id}));
   if (!tenant) return fail(tenant.error());
   if (!yes) {
-    const auto sure = session.confirm(
-        fmt::format("Deleting tenant {} ({}) removes its users, groups, roles, bindings and sources for good.", id, harmless(text_at(*tenant, "name"))), id);
+    const auto sure =
+        session.confirm(fmt::format("Deleting tenant {} ({}) removes its users, groups, roles, bindings and sources for good.", id,
+                                    harmless(text_at(*tenant, "name"))),
+                        id);
     if (!sure) return fail(sure.error());
   }
   const auto gone = (*api)->remove(path({"tenants", id}));
@@ -114,8 +117,12 @@ void add_tenants(Commands commands) {
     return command;
   };
   with_id("show", "Show one tenant")->callback([=] { *choice = [=] { return show_tenant(*session, *id); }; });
-  with_id("enable", "Let a disabled tenant's checks and syncs go on")->callback([=] { *choice = [=] { return switch_tenant(*session, *id, true); }; });
-  with_id("disable", "Deny every check of a tenant and stop its syncs; nothing is deleted")->callback([=] { *choice = [=] { return switch_tenant(*session, *id, false); }; });
+  with_id("enable", "Let a disabled tenant's checks and syncs go on")->callback([=] {
+    *choice = [=] { return switch_tenant(*session, *id, true); };
+  });
+  with_id("disable", "Deny every check of a tenant and stop its syncs; nothing is deleted")->callback([=] {
+    *choice = [=] { return switch_tenant(*session, *id, false); };
+  });
   const auto yes = std::make_shared<bool>(false);
   auto* remove = with_id("delete", "Delete a tenant with everything in it, for good");
   remove->add_flag("--yes", *yes, "Do not ask");

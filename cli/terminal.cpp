@@ -31,7 +31,9 @@ CodePoint first_of(std::string_view text) {
   return {value, bytes};
 }
 
-bool reorders(char32_t c) { return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0x200e || c == 0x200f || c == 0x061c; }
+bool reorders(char32_t c) {
+  return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0x200e || c == 0x200f || c == 0x061c;
+}
 
 bool is_control(char32_t c) { return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff; }
 
@@ -41,13 +43,26 @@ std::string painted(std::string_view text, Colour colour, bool on) {
   if (!on || colour == Colour::None) return std::string(text);
   std::string_view code;
   switch (colour) {
-    case Colour::None: break;
-    case Colour::Bold: code = "1"; break;
-    case Colour::Dim: code = "2"; break;
-    case Colour::Red: code = "31"; break;
-    case Colour::Green: code = "32"; break;
-    case Colour::Yellow: code = "33"; break;
-    case Colour::Cyan: code = "36"; break;
+    case Colour::None:
+      break;
+    case Colour::Bold:
+      code = "1";
+      break;
+    case Colour::Dim:
+      code = "2";
+      break;
+    case Colour::Red:
+      code = "31";
+      break;
+    case Colour::Green:
+      code = "32";
+      break;
+    case Colour::Yellow:
+      code = "33";
+      break;
+    case Colour::Cyan:
+      code = "36";
+      break;
   }
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }
@@ -79,7 +94,8 @@ std::string harmless(std::string_view text) {
       continue;
     }
     if (is_control(value) || reorders(value))
-      out += value < 0x100 ? fmt::format("\\x{:02x}", static_cast<unsigned>(value)) : fmt::format("\\u{:04x}", static_cast<unsigned>(value));
+      out +=
+          value < 0x100 ? fmt::format("\\x{:02x}", static_cast<unsigned>(value)) : fmt::format("\\u{:04x}", static_cast<unsigned>(value));
     else
       out.append(text.substr(0, bytes));
     text.remove_prefix(bytes);

@@ -15,8 +15,8 @@ enum class Colour : std::uint8_t { None, Bold, Dim, Red, Green, Yellow, Cyan };
 /// Columns the text takes on a terminal: wide characters take two, combining ones none.
 [[nodiscard]] std::size_t width_of(std::string_view text);
 
-/// The text with control characters, bidirectional overrides and broken UTF-8 written as \x1b, \u202e: what a directory delivers must not move
-/// the cursor, recolour the screen or reorder a line (CVE-2021-42574 shows what overrides can hide).
+/// The text with control characters, bidirectional overrides and broken UTF-8 written as \x1b, \u202e: what a directory delivers must not
+/// move the cursor, recolour the screen or reorder a line (CVE-2021-42574 shows what overrides can hide).
 [[nodiscard]] std::string harmless(std::string_view text);
 
 /// `text` with spaces behind (or before) it up to `columns`.

@@ -32,7 +32,8 @@ struct Watched {
 /// The lines of running syncs at the bottom of the terminal, redrawn in place; on anything else one line per phase.
 class Display {
  public:
-  Display(Session& session, std::string tenant) : session_(session), tenant_(std::move(tenant)), live_(session.world().err_is_terminal && !session.json()) {}
+  Display(Session& session, std::string tenant)
+      : session_(session), tenant_(std::move(tenant)), live_(session.world().err_is_terminal && !session.json()) {}
   ~Display() { clear(); }
   Display(const Display&) = delete;
   Display& operator=(const Display&) = delete;
@@ -44,7 +45,8 @@ class Display {
         const auto phase = text_at(watched.run, "outcome") == "running" ? text_at(watched.run, {"progress", "phase"}) : std::string();
         if (phase.empty() || phase == watched.last_phase) continue;
         watched.last_phase = phase;
-        session_.world().err << fmt::format("{} {}: {}\n", tenant_, harmless(text_at(watched.run, "source_name")), harmless(phase)) << std::flush;
+        session_.world().err << fmt::format("{} {}: {}\n", tenant_, harmless(text_at(watched.run, "source_name")), harmless(phase))
+                             << std::flush;
       }
       return;
     }
@@ -85,10 +87,13 @@ std::string advice(const std::string& tenant, const json& run) {
   const auto outcome = text_at(run, "outcome");
   const auto id = text_at(run, "id");
   if (outcome == "held")
-    return fmt::format("Nothing was changed. Look:    rosterctl runs changes {0} {1}\n"
-                       "Then, if it is right:         rosterctl runs approve {0} {1}\n"
-                       "or, if it is not:             rosterctl runs discard {0} {1}", tenant, id);
-  if (outcome == "failed" || outcome == "partial") return fmt::format("To see what is wrong: rosterctl sources test {} {}", tenant, harmless(text_at(run, "source_name")));
+    return fmt::format(
+        "Nothing was changed. Look:    rosterctl runs changes {0} {1}\n"
+        "Then, if it is right:         rosterctl runs approve {0} {1}\n"
+        "or, if it is not:             rosterctl runs discard {0} {1}",
+        tenant, id);
+  if (outcome == "failed" || outcome == "partial")
+    return fmt::format("To see what is wrong: rosterctl sources test {} {}", tenant, harmless(text_at(run, "source_name")));
   return {};
 }
 
@@ -103,7 +108,9 @@ std::string progress_line(const json& run, std::uint64_t expected, std::chrono::
   const auto done = number_at(run, {"progress", "users"}) + number_at(run, {"progress", "groups"});
   const double seconds = std::chrono::duration<double>(elapsed).count();
   std::string counts;
-  if (done > 0) counts = fmt::format("  {} users, {} groups", grouped(number_at(run, {"progress", "users"})), grouped(number_at(run, {"progress", "groups"})));
+  if (done > 0)
+    counts = fmt::format("  {} users, {} groups", grouped(number_at(run, {"progress", "users"})),
+                         grouped(number_at(run, {"progress", "groups"})));
   if (done > 0 && seconds > 0.5) counts += fmt::format(", {}/s", grouped(static_cast<std::uint64_t>(static_cast<double>(done) / seconds)));
   const std::string times = fmt::format("  {:.0f} s", seconds);
 
@@ -142,10 +149,11 @@ Try<void> print_end(Session& session, const std::string& tenant, const json& run
   std::string line = painted(outcome, colour_of_outcome(outcome), session.colours());
   std::vector<std::string> parts;
   if (const auto read = number_at(counts, {"users_read"}) + number_at(counts, {"groups_read"}); read > 0)
-    parts.push_back(fmt::format("{} and {} read", plural(number_at(counts, {"users_read"}), "user"), plural(number_at(counts, {"groups_read"}), "group")));
+    parts.push_back(fmt::format("{} and {} read", plural(number_at(counts, {"users_read"}), "user"),
+                                plural(number_at(counts, {"groups_read"}), "group")));
   if (!duration.empty()) parts.push_back("in " + duration);
-  session.print_line(fmt::format("{} {}: {}{}{}", tenant, painted(harmless(text_at(run, "source_name")), Colour::Bold, session.colours()), line, parts.empty() ? "" : ", ",
-                                 joined(parts, " ")));
+  session.print_line(fmt::format("{} {}: {}{}{}", tenant, painted(harmless(text_at(run, "source_name")), Colour::Bold, session.colours()),
+                                 line, parts.empty() ? "" : ", ", joined(parts, " ")));
   const auto done = sentences(counts, would);
   if (!done.empty())
     session.print_line("  " + joined(done, ", "));
@@ -156,7 +164,9 @@ Try<void> print_end(Session& session, const std::string& tenant, const json& run
   else if (const auto reason = text_at(run, "reason"); !reason.empty())
     session.print_line("  " + harmless(reason), Colour::Yellow);
   for (const auto& notice : list_at(run, "notices"))
-    session.print_line(fmt::format("  note: {}{}", harmless(text_at(notice, "text")), number_at(notice, {"count"}) > 1 ? fmt::format(" ({} times)", grouped(number_at(notice, {"count"}))) : ""));
+    session.print_line(
+        fmt::format("  note: {}{}", harmless(text_at(notice, "text")),
+                    number_at(notice, {"count"}) > 1 ? fmt::format(" ({} times)", grouped(number_at(notice, {"count"}))) : ""));
 
   const auto total = total_of(counts);
   const auto id = text_at(run, "id");
@@ -167,7 +177,8 @@ Try<void> print_end(Session& session, const std::string& tenant, const json& run
     const auto changes = (*api)->list(path({"tenants", tenant, "runs", id, "changes"}), {}, show);
     if (!changes) return fail(changes.error());
     for (const auto& change : list_at(*changes, "items")) session.print_line("    " + harmless(sentence(change, would)));
-    if (total > show) session.print_line(fmt::format("    … and {} more: rosterctl runs changes {} {}", grouped(total - show), tenant, id), Colour::Dim);
+    if (total > show)
+      session.print_line(fmt::format("    … and {} more: rosterctl runs changes {} {}", grouped(total - show), tenant, id), Colour::Dim);
   }
   if (const auto what_now = advice(tenant, run); !what_now.empty()) session.note(what_now);
   return {};
@@ -218,8 +229,9 @@ Try<int> watch(Session& session, const std::string& tenant, std::vector<json> ru
     display.show(all, elapsed);
     if (options.timeout.count() > 0 && elapsed >= options.timeout) {
       display.clear();
-      return fail_with_advice(kTimeout, fmt::format("not finished after {:.0f} s; it goes on in rosterd", std::chrono::duration<double>(elapsed).count()),
-                              fmt::format("see 'rosterctl status {}'", tenant));
+      return fail_with_advice(
+          kTimeout, fmt::format("not finished after {:.0f} s; it goes on in rosterd", std::chrono::duration<double>(elapsed).count()),
+          fmt::format("see 'rosterctl status {}'", tenant));
     }
     // The API is asked, since it has nothing to push with; short at first, so that a small sync is told at once.
     std::this_thread::sleep_for(pause);

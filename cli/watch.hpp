@@ -26,6 +26,7 @@ struct WatchOptions {
 [[nodiscard]] int code_of_outcome(std::string_view outcome);
 
 /// How far a run is, drawn `columns` wide: a bar when `expected` objects are known from the sync before, counts and speed otherwise.
-[[nodiscard]] std::string progress_line(const nlohmann::json& run, std::uint64_t expected, std::chrono::milliseconds elapsed, int columns, bool colours);
+[[nodiscard]] std::string progress_line(const nlohmann::json& run, std::uint64_t expected, std::chrono::milliseconds elapsed, int columns,
+                                        bool colours);
 
 }  // namespace rosterd::cli

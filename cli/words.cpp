@@ -22,12 +22,13 @@ const json* find(const json& object, std::initializer_list<const char*> keys) {
 }
 
 struct Verb {
-  const char* kind;   ///< as the API names it
+  const char* kind;  ///< as the API names it
   const char* done;
   const char* would;
 };
-constexpr Verb kPrincipalVerbs[] = {{"added", "added", "add"},       {"changed", "changed", "change"}, {"suspended", "suspended", "suspend"},
-                                    {"resumed", "resumed", "resume"}, {"purged", "purged", "purge"},    {"skipped", "skipped", "skip"}};
+constexpr Verb kPrincipalVerbs[] = {
+    {"added", "added", "add"},        {"changed", "changed", "change"}, {"suspended", "suspended", "suspend"},
+    {"resumed", "resumed", "resume"}, {"purged", "purged", "purge"},    {"skipped", "skipped", "skip"}};
 
 struct Said {
   std::string object, done, would;
@@ -96,8 +97,12 @@ std::string duration_between(std::string_view from, std::string_view to) {
 }
 
 std::string grouped(std::uint64_t number) {
-  std::string out = std::to_string(number);
-  for (auto at = static_cast<std::ptrdiff_t>(out.size()) - 3; at > 0; at -= 3) out.insert(static_cast<std::size_t>(at), ",");
+  const std::string digits = std::to_string(number);
+  std::string out;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) out += ',';
+    out += digits[i];
+  }
   return out;
 }
 
@@ -117,7 +122,8 @@ std::vector<std::string> sentences(const json& counts, bool would) {
   std::vector<std::string> out;
   const auto say = [&](std::uint64_t count, std::string_view object, const char* done, const char* infinitive) {
     if (count == 0) return;
-    out.push_back(would ? fmt::format("would {} {}", infinitive, plural(count, object)) : fmt::format("{} {}", plural(count, object), done));
+    out.push_back(would ? fmt::format("would {} {}", infinitive, plural(count, object))
+                        : fmt::format("{} {}", plural(count, object), done));
   };
   for (const auto& [list, object] : {std::pair{"users", "user"}, std::pair{"groups", "group"}})
     for (const auto& verb : kPrincipalVerbs) say(number_at(counts, {list, verb.kind}), object, verb.done, verb.would);
