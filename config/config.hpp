@@ -1,0 +1,140 @@
+#pragma once
+// A TOML file comes in, one plain struct per section goes out: checked, completed with defaults, paths made absolute. Everything that is
+// wrong with a file is reported together, each line as `file:line: setting: what is wrong; how to mend it`. What the settings bring about
+// lives with those who take the structs; docs/configuration.md describes every setting.
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schema/core/clock.hpp"
+#include "schema/core/log.hpp"
+#include "schema/core/result.hpp"
+
+namespace rosterd::config {
+
+using Path = std::filesystem::path;  ///< empty = not set; absolute after load
+
+/// "127.0.0.1:8480", "[::1]:8480"; port 0 = any free one.
+struct Address {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8480;
+  bool operator==(const Address&) const = default;
+};
+[[nodiscard]] std::string text(const Address& address);
+[[nodiscard]] bool is_loopback(const Address& address);
+
+struct Server {
+  Address listen;
+  std::uint32_t threads = 32;
+  Path tls_certificate_file;
+  Path tls_key_file;
+  std::uint64_t max_body = 64ull << 10;
+  std::uint64_t max_batch_body = 1ull << 20;
+  Millis request_timeout{10'000};
+  Millis keep_alive{2'000};
+  Millis revision_wait{1'000};
+  Millis max_snapshot_age{60'000};
+};
+
+struct Database {
+  std::string url = "embedded";  ///< or a postgresql:// URL of the daemon's own role
+  std::string owner_url;         ///< of the role that owns the tables and migrates; empty = the schema must be there already
+  Path password_file;            ///< password of `url`, so that it need not stand in this file
+  Path owner_password_file;
+  std::uint32_t connections = 8;
+  Millis connect_timeout{5'000};
+  Millis statement_timeout{60'000};
+  [[nodiscard]] bool is_embedded() const { return url == "embedded"; }
+};
+
+struct Embedded {
+  Path directory;               ///< default: <state.directory>/postgres
+  Path bin_directory;           ///< default: the newest PostgreSQL >= 15 of the machine
+  std::string run_as = "postgres";  ///< when rosterd itself runs as root, which PostgreSQL refuses
+  Millis start_timeout{60'000};
+  std::map<std::string, std::string> settings;  ///< PostgreSQL's own, over rosterd's defaults
+};
+
+struct State {
+  Path directory = "/var/lib/rosterd";
+};
+
+struct Sync {
+  std::uint32_t workers = 4;
+  Millis lease_heartbeat{5'000};
+  Millis lease_expiry{30'000};
+  Millis connect_timeout{10'000};
+  Millis operation_timeout{30'000};
+  Millis read_deadline{3'600'000};
+  std::uint32_t page_size = 1000;
+  std::uint64_t max_message = 256ull << 20;
+  std::vector<std::string> allowed_networks;
+  Millis shutdown_deadline{20'000};
+};
+
+struct SecretsSection {
+  Path key_file;           ///< default: <state.directory>/secret.key
+  Path token_pepper_file;  ///< API tokens are hashed under its content; empty = without
+};
+
+struct Setup {
+  Path secret_file;      ///< default: <state.directory>/setup-secret
+  Path credential_file;  ///< {"email": …, "token": …} of the first super admin, for unattended installs
+};
+
+enum class LogFormat { Auto, Text, Journald };
+
+struct Log {
+  log::Level level = log::Level::Info;
+  LogFormat format = LogFormat::Auto;
+};
+
+struct Config {
+  Server server;
+  Database database;
+  Embedded embedded;  ///< [database.embedded]
+  State state;
+  Sync sync;
+  SecretsSection secrets;
+  Setup setup;
+  Log log;
+  std::string file;  ///< where it was read from; no setting
+};
+
+/// Looks up an environment variable; none = not set.
+using Environment = std::function<std::optional<std::string>(std::string_view name)>;
+[[nodiscard]] Environment process_environment();
+
+/// Reads and checks a file. The error holds every problem, one a line. `${NAME}` in a path is an environment variable, so that
+/// systemd's ${CREDENTIALS_DIRECTORY} can be named; other relative paths start at the folder of the file.
+[[nodiscard]] Result<Config> load(const Path& file, const Environment& environment = process_environment());
+/// The same from text; `file` names it in messages and places relative paths. No I/O but looking whether named files exist.
+[[nodiscard]] Result<Config> parse(std::string_view text, const Path& file, const Environment& environment = process_environment());
+
+/// All settings as TOML, defaults included, passwords left out: what `rosterd --check-config` prints.
+[[nodiscard]] std::string effective(const Config& config);
+/// What is allowed but deserves a look, such as plain HTTP on an outside address.
+[[nodiscard]] std::vector<std::string> warnings(const Config& config);
+
+/// Which settings differ between two configurations, sorted into those a reload can change and those that need a restart.
+struct Changes {
+  std::vector<std::string> reloaded;
+  std::vector<std::string> need_restart;
+};
+[[nodiscard]] Changes changes(const Config& from, const Config& to);
+
+/// Every setting's path ("sync.workers"), in the order of the example; with its default as `effective` prints it.
+struct SettingInfo {
+  std::string path;
+  std::string default_value;
+  bool reloadable = false;
+};
+[[nodiscard]] std::vector<SettingInfo> all_settings();
+
+}  // namespace rosterd::config

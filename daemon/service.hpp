@@ -1,0 +1,44 @@
+#pragma once
+// A configuration comes in, a running rosterd goes out: the parts are started in the order in which they lean on each other and end in the
+// reverse one. What the parts do is theirs; only service.cpp names the implementations. main tells it when to reload and when to end.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include "config/config.hpp"
+#include "schema/core/result.hpp"
+
+namespace rosterd {
+
+class Service {
+ public:
+  /// Returns when everything is ready: migrations done, every tenant's snapshot published, the port bound. A PostgreSQL that is away is waited
+  /// for, with a word to log and service manager, until it answers or `stop` is requested (Stopped). InvalidInput and Refused need a person.
+  [[nodiscard]] static Result<std::unique_ptr<Service>> start(const config::Config& config, std::stop_token stop);
+  ~Service();
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  /// Takes over what can change while running; what cannot is named in the log.
+  void reload(const config::Config& next);
+  /// The API finishes its answers, running syncs get their deadline (none once `hurry` is requested), snapshots stop following. Gives the number
+  /// of syncs that did not end even then.
+  [[nodiscard]] std::size_t stop(std::stop_token hurry);
+  /// After stop() has left syncs behind: stops the embedded PostgreSQL, which rolls them back, and nothing else, since their threads still use
+  /// the rest. The process is to end then without unwinding.
+  void leave();
+
+  [[nodiscard]] std::uint16_t port() const;
+  /// One line for people: tenants, running syncs, the store.
+  [[nodiscard]] std::string status() const;
+
+ private:
+  struct Parts;
+  explicit Service(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace rosterd
