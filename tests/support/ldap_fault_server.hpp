@@ -77,8 +77,8 @@ class LdapFaultServer {
   void serve(int fd);
   void answer(LdapConnection& connection, const LdapRequest& request) const;
   Options options_;
+  int port_ = 0;  // set while listener_ is made
   int listener_ = -1;
-  int port_ = 0;
   std::atomic<int> connections_{0};
   std::mutex mutex_;
   std::vector<int> open_;               // under mutex_
@@ -96,8 +96,8 @@ class SilentPort {
   [[nodiscard]] int port() const { return port_; }
 
  private:
+  int port_ = 0;  // set while listener_ is made
   int listener_ = -1;
-  int port_ = 0;
   std::vector<int> fillers_;
 };
 
