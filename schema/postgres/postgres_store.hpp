@@ -1,0 +1,117 @@
+#pragma once
+// The store on PostgreSQL: the verbs of schema/store/store.hpp go in, statements go out to a server of version 15 or newer. One file of
+// this folder per subject; statements are constants beside the function that runs them. Starting a private server is embedded.hpp's
+// business, deciding what to store everybody else's.
+
+#include <memory>
+#include <string>
+
+#include "schema/store/store.hpp"
+
+namespace rosterd {
+
+namespace postgres {
+class Pool;
+}
+
+struct StoreOptions {
+  std::string url;        ///< of the role rosterd works with: neither owner nor superuser nor BYPASSRLS, or open() refuses
+  std::string owner_url;  ///< of the role that owns the tables, for migrating; empty = the schema is only verified
+  std::size_t pool_size = 8;
+  Millis connect_timeout{5'000};
+  Millis statement_timeout{30'000};  ///< for ordinary statements; a stage's may take longer
+  Millis lock_timeout{20'000};
+};
+
+class PostgresStore final : public Store {
+ public:
+  /// Connects, migrates, checks the role. Unavailable when the server cannot be reached; Refused when schema or role will not do.
+  [[nodiscard]] static Result<std::unique_ptr<Store>> open(const StoreOptions& options);
+  explicit PostgresStore(std::shared_ptr<postgres::Pool> pool);
+  ~PostgresStore() override;
+
+  // accounts.cpp
+  Result<void> ping() override;
+  Result<bool> setup_done() override;
+  Result<Account> set_up(const NewAccount& account, const NewToken& token, const Actor& actor) override;
+  Result<Account> create_account(const NewAccount& account, const Actor& actor) override;
+  Result<Account> account(std::string_view key) override;
+  Result<TokenInfo> create_token(AccountId account, const NewToken& token, const Actor& actor) override;
+  Result<std::vector<TokenInfo>> tokens(AccountId account) override;
+  Result<void> revoke_token(AccountId account, std::string_view token_id, const Actor& actor) override;
+  Result<std::optional<Caller>> find_caller(std::string_view token_hash) override;
+
+  // tenants.cpp
+  Result<Page<Tenant>> tenants(const PageRequest& page, std::optional<AccountId> only_linked) override;
+  Result<Tenant> tenant(const TenantId& tenant) override;
+  Result<Written<Tenant>> create_tenant(const NewTenant& tenant, const Actor& actor) override;
+  Result<Written<Tenant>> change_tenant(const TenantId& tenant, const TenantPatch& patch, const Actor& actor) override;
+  Result<void> delete_tenant(const TenantId& tenant, const Actor& actor) override;
+  Result<std::optional<PrincipalId>> linked_user(const TenantId& tenant, AccountId account) override;
+  Result<std::vector<TenantRevision>> revisions() override;
+
+  // sources.cpp
+  Result<std::vector<Source>> sources(const TenantId& tenant) override;
+  Result<Source> source(const TenantId& tenant, std::string_view key) override;
+  Result<Written<Source>> create_source(const TenantId& tenant, const NewSource& source, const Actor& actor) override;
+  Result<Written<Source>> change_source(const TenantId& tenant, SourceId id, const NewSource& source, std::uint64_t if_version, const Actor& actor) override;
+  Result<Revision> delete_source(const TenantId& tenant, SourceId id, bool force, const Actor& actor) override;
+  Result<std::vector<SourceStatus>> status(const TenantId& tenant) override;
+  Result<SourceState> source_state(const TenantId& tenant, SourceId id) override;
+
+  // runs.cpp
+  Result<Run> request_run(const TenantId& tenant, SourceId source, RunMode mode, bool dry_run, const Actor& actor) override;
+  Result<Page<Run>> runs(const TenantId& tenant, std::optional<SourceId> source, const PageRequest& page) override;
+  Result<Run> run(const TenantId& tenant, RunId run) override;
+  Result<Page<Change>> changes(const TenantId& tenant, RunId run, const PageRequest& page) override;
+  Result<Run> approve_run(const TenantId& tenant, RunId run, std::string_view plan_hash, const Actor& actor) override;
+  Result<Run> discard_run(const TenantId& tenant, RunId run, const Actor& actor) override;
+  Result<void> load_plan(const TenantId& tenant, RunId run, const std::function<Result<void>(const StoredChange&)>& use) override;
+
+  // work.cpp
+  Result<std::optional<Work>> claim(std::string_view holder, Millis lease_for, TimePoint now) override;
+  Result<void> heartbeat(const Lease& lease, Millis lease_for, std::string_view progress) override;
+  Result<void> finish(const Lease& lease, const RunEnd& end) override;
+  Result<std::uint64_t> sweep(TimePoint now) override;
+  Result<std::optional<TimePoint>> next_due() override;
+
+  // held.cpp
+  Result<void> load_held(const TenantId& tenant, SourceId source, TimePoint purge_before, HeldSink& sink) override;
+  Result<std::vector<HeldEntry>> held_entries(const TenantId& tenant, SourceId source, PrincipalType type, std::span<const PrincipalId> ids) override;
+  Result<void> each_held_entry(const TenantId& tenant, SourceId source, PrincipalType type,
+                               const std::function<void(PrincipalId, std::string_view entry)>& use) override;
+  Result<RecentLeaving> recent_leaving(const TenantId& tenant, SourceId source, TimePoint since) override;
+  Result<std::uint64_t> reserve_principal_ids(std::uint64_t count) override;
+
+  // stage.cpp
+  Result<std::unique_ptr<Stage>> begin_stage(const Lease& lease, const StageOptions& options) override;
+
+  // authorization.cpp
+  Result<void> load_authorization(const TenantId& tenant, AuthorizationSink& sink) override;
+
+  // reads.cpp
+  Result<Page<User>> users(const TenantId& tenant, const PageRequest& page) override;
+  Result<User> user(const TenantId& tenant, std::string_view key) override;
+  Result<std::vector<Group>> groups_of(const TenantId& tenant, const Principal& principal) override;
+  Result<Page<Group>> groups(const TenantId& tenant, const PageRequest& page) override;
+  Result<Group> group(const TenantId& tenant, std::string_view key) override;
+  Result<Page<Member>> members(const TenantId& tenant, PrincipalId group, const PageRequest& page) override;
+  Result<std::vector<EdgeOrigin>> edge_origins(const TenantId& tenant, std::span<const std::pair<PrincipalId, PrincipalId>> edges) override;
+  Result<std::vector<Role>> roles(const TenantId& tenant) override;
+  Result<std::vector<Binding>> bindings(const TenantId& tenant) override;
+
+  // local.cpp
+  Result<Written<User>> create_user(const TenantId& tenant, const UserRecord& user, const Actor& actor) override;
+  Result<Revision> set_user_suspended(const TenantId& tenant, PrincipalId user, bool suspended, const Actor& actor) override;
+  Result<Written<Group>> create_group(const TenantId& tenant, std::string_view name, const Actor& actor) override;
+  Result<Revision> add_member(const TenantId& tenant, PrincipalId group, const Principal& member, const Actor& actor) override;
+  Result<Revision> remove_member(const TenantId& tenant, PrincipalId group, const Principal& member, const Actor& actor) override;
+  Result<Written<Role>> create_role(const TenantId& tenant, const Role& role, const Actor& actor) override;
+  Result<Written<Binding>> create_binding(const TenantId& tenant, const NewBinding& binding, const Actor& actor) override;
+  Result<Revision> delete_binding(const TenantId& tenant, BindingId binding, const Actor& actor) override;
+
+ private:
+  std::shared_ptr<postgres::Pool> pool_;  // stages give their connection back to it, and may outlive the store by a moment
+};
+
+}  // namespace rosterd

@@ -1,0 +1,262 @@
+#include "schema/postgres/stage.hpp"
+
+#include <libpq-fe.h>
+
+#include "schema/core/text.hpp"
+#include "schema/core/log.hpp"
+#include "schema/postgres/postgres_store.hpp"
+
+namespace rosterd {
+
+Result<std::unique_ptr<Stage>> PostgresStore::begin_stage(const Lease& lease, const StageOptions& options) {
+  return postgres::PostgresStage::begin(pool_, lease, options);
+}
+
+namespace postgres {
+namespace {
+
+// COPY refuses tables under row-level security, so changes go into temporary tables first. They live as long as their connection and are
+// emptied by the next stage. "behind": rows on their way into the real tables while the directory is still being read.
+constexpr const char* kTables =
+    "CREATE TEMP TABLE IF NOT EXISTS stage_user (seq int8, kind int2, id int8, external_id text, content_hash int8, before_hash int8, leaving int2, "
+    "has_record bool, name text, name_key text, email text, first_name text, last_name text, entry text, state_reason text, after text, reason text);"
+    "CREATE TEMP TABLE IF NOT EXISTS stage_user_behind (LIKE stage_user);"
+    "CREATE TEMP TABLE IF NOT EXISTS stage_group (LIKE stage_user);"
+    "CREATE TEMP TABLE IF NOT EXISTS stage_edge (seq int8, kind int2, group_id int8, member_id int8, member_type int2, external_id text, "
+    "member_external_id text, reason text);"
+    "CREATE TEMP TABLE IF NOT EXISTS stage_edge_behind (LIKE stage_edge);"
+    "CREATE TEMP TABLE IF NOT EXISTS stage_binding (seq int8, kind int2, binding_id int8, role_id int8, role_name text, group_id int8, "
+    "external_id text, ns text, shape text, reason text);"
+    "CREATE TEMP TABLE IF NOT EXISTS stage_newcomer (id int8);"
+    "TRUNCATE stage_user, stage_user_behind, stage_group, stage_edge, stage_edge_behind, stage_binding, stage_newcomer";
+
+constexpr std::size_t kChunk = 2 << 20;  // bytes a COPY: large enough that its round trips vanish, small enough for a bounded queue
+constexpr std::size_t kQueue = 6;        // chunks that may wait: 12 MiB at most
+
+std::size_t index(ChangeKind kind) { return static_cast<std::size_t>(kind); }
+
+void member(std::string& out, std::string_view key, std::string_view value) {
+  out += out.size() > 1 ? ",\"" : "\"";
+  out += key;
+  out += "\":\"";
+  append_json_escaped(out, value);
+  out += '"';
+}
+
+}  // namespace
+
+bool StagedCounts::takes_away() const {
+  for (const auto kind : {ChangeKind::Suspended, ChangeKind::Purged, ChangeKind::Changed})
+    if (users[index(kind)] + groups[index(kind)] > 0) return true;
+  return edges_removed + bindings_removed > 0;
+}
+
+Result<std::unique_ptr<Stage>> PostgresStage::begin(std::shared_ptr<Pool> pool, const Lease& lease, const StageOptions& options) {
+  auto taken = pool->take_apart("opening a connection for a run");
+  if (!taken) return tl::unexpected(taken.error());
+  auto db = std::move(*taken);
+  try {
+    db->simple(kTables);
+    // An eager stage keeps this transaction open until apply or keep; another one stages outside of any, so that what is staged outlives
+    // an apply that was refused.
+    db->simple("BEGIN");
+    auto inside = enter(*db, lease.tenant);
+    if (!inside) {
+      db->simple("ROLLBACK");
+      pool->give_back(std::move(db));
+      return fail_as("stale_fence", Errc::Conflict, "{}", inside.error().what);
+    }
+    const int tenant = inside->number;
+    // Looked at without a lock: a heartbeat must be able to pass for as long as the read takes.
+    static constexpr std::string_view kFence =
+        "SELECT 1 FROM source_lease WHERE tenant_id = $1 AND source_id = $2 AND fence = $3 AND holder = $4 AND run_id = $5";
+    if (db->number(kFence, {tenant, lease.source, lease.fence, lease.holder, lease.run}) == 0) {
+      db->simple("ROLLBACK");
+      pool->give_back(std::move(db));
+      return fail_as("stale_fence", Errc::Conflict, "the lease of {} has gone to somebody else", text(lease.source));
+    }
+    if (!options.eager) db->simple("COMMIT");
+    return std::make_unique<PostgresStage>(std::move(pool), std::move(db), tenant, lease, options.eager);
+  } catch (const DbError& error) {
+    return fail(to_error(error), "opening a stage");
+  }
+}
+
+PostgresStage::PostgresStage(std::shared_ptr<Pool> pool, std::unique_ptr<Db> db, int tenant, const Lease& lease, bool eager)
+    : pool_(std::move(pool)), db_(std::move(db)), tenant_(tenant), lease_(lease), eager_(eager) {
+  writer_.emplace(*db_, kQueue);
+}
+
+PostgresStage::~PostgresStage() {
+  writer_.reset();  // joins: from here on the connection is ours
+  try {
+    // Whatever is still open was never asked to be applied.
+    if (db_->is_open() && PQtransactionStatus(db_->raw()) != PQTRANS_IDLE) db_->simple("ROLLBACK");
+    if (db_->is_open()) pool_->give_back(std::move(db_));
+  } catch (const DbError& error) {
+    log::debug("store.stage_dropped", {log::field("error", error.what())});  // the server rolls back by itself when the connection ends
+  }
+}
+
+// ---- staging --------------------------------------------------------------------------------------------------------------------
+
+Result<void> PostgresStage::send(Lane& lane) {
+  if (lane.rows.rows() == 0) return {};
+  lane.sent += lane.rows.rows();
+  auto sent = writer_->submit([this, &lane, statement = fmt::format("COPY {} FROM STDIN (FORMAT binary)", lane.table), data = lane.rows.finish()](Db& db) {
+    db.copy_in(statement, data);
+    if (lane.after_chunk) (this->*lane.after_chunk)(db);
+  });
+  lane.rows.reserve(kChunk + kChunk / 4);
+  return sent;
+}
+
+Result<void> PostgresStage::send_if_full(Lane& lane) {
+  if (lane.rows.size() < kChunk) return {};
+  return send(lane);
+}
+
+Result<void> PostgresStage::flush() {
+  for (auto* lane : {&users_, &groups_, &edges_, &bindings_, &new_users_, &new_edges_})
+    if (const auto sent = send(*lane); !sent) return sent;
+  return writer_->drain();
+}
+
+/// Fields that users and groups share, in the order of stage_user. json_ holds the state after the change.
+void PostgresStage::principal_fields(Lane& lane, const StagedPrincipal& change) {
+  auto& row = lane.rows;
+  row.row(17);
+  row.int8(++seq_);
+  row.int2(static_cast<std::int16_t>(change.kind));
+  row.int8(change.id.value);
+  row.text(change.external_id);
+  row.int8(change.content_hash);
+  row.int8(change.before_hash);
+  row.int2(static_cast<std::int16_t>(change.leaving));
+}
+
+Result<void> PostgresStage::user(const StagedPrincipal& change) {
+  ++counts_.users[index(change.kind)];
+  auto& lane = eager_ && change.kind == ChangeKind::Added ? new_users_ : users_;
+  principal_fields(lane, change);
+  auto& row = lane.rows;
+  const auto* user = change.user;
+  const bool has_record = user != nullptr && change.kind != ChangeKind::Skipped;
+  row.flag(has_record);
+  json_ = "{";
+  if (has_record) {
+    row.text(user->username);
+    row.null();  // name_key: groups only
+    row.maybe_text(user->email);
+    row.text(user->first_name);
+    row.text(user->last_name);
+    row.text(user->entry);
+    member(json_, "username", user->username);
+    if (user->email) member(json_, "email", *user->email);
+    member(json_, "first_name", user->first_name);
+    member(json_, "last_name", user->last_name);
+    member(json_, "entry", user->entry);
+    json_ += user->enabled ? ",\"enabled\":true" : ",\"enabled\":false";
+    if (!user->enabled) member(json_, "disabled_reason", user->disabled_reason);
+  } else {
+    for (int i = 0; i < 6; ++i) row.null();
+  }
+  if (change.leaving != Leaving::None) member(json_, "leaving", name_of(change.leaving));
+  json_ += '}';
+  const bool disabled = has_record && !user->enabled && !user->disabled_reason.empty();
+  row.text(change.leaving == Leaving::None ? std::string_view() : disabled ? std::string_view(user->disabled_reason) : change.reason);
+  if (change.kind == ChangeKind::Purged || change.kind == ChangeKind::Skipped) row.null();
+  else row.text(std::string_view(json_));
+  row.text(change.reason);
+  return send_if_full(lane);
+}
+
+Result<void> PostgresStage::group(const StagedPrincipal& change) {
+  ++counts_.groups[index(change.kind)];
+  principal_fields(groups_, change);
+  auto& row = groups_.rows;
+  const auto* group = change.group;
+  const bool has_record = group != nullptr && change.kind != ChangeKind::Skipped;
+  row.flag(has_record);
+  json_ = "{";
+  if (has_record) {
+    fold_into(group->name, folded_);
+    row.text(std::string_view(group->name));
+    row.text(std::string_view(folded_));
+    row.null();                                 // email
+    row.text(std::string_view(group->description));  // in the place of first_name
+    row.null();                                 // last_name
+    row.text(std::string_view(group->entry));
+    member(json_, "name", group->name);
+    member(json_, "description", group->description);
+    member(json_, "entry", group->entry);
+  } else {
+    for (int i = 0; i < 6; ++i) row.null();
+  }
+  if (change.leaving != Leaving::None) member(json_, "leaving", name_of(change.leaving));
+  json_ += '}';
+  row.text(change.leaving == Leaving::None ? std::string_view() : change.reason);
+  if (change.kind == ChangeKind::Purged || change.kind == ChangeKind::Skipped) row.null();
+  else row.text(std::string_view(json_));
+  row.text(change.reason);
+  return send_if_full(groups_);
+}
+
+Result<void> PostgresStage::edge(const StagedEdge& change) {
+  const bool adds = change.kind == ChangeKind::EdgeAdded;
+  ++(adds ? counts_.edges_added : counts_.edges_removed);
+  auto& lane = eager_ && adds ? new_edges_ : edges_;
+  if (eager_ && adds) ++eager_edges_;
+  auto& row = lane.rows;
+  row.row(8);
+  row.int8(++seq_);
+  row.int2(static_cast<std::int16_t>(change.kind));
+  row.int8(change.group.value);
+  row.int8(change.member.id.value);
+  row.int2(static_cast<std::int16_t>(change.member.type));
+  row.text(change.group_external_id);
+  row.text(change.member_external_id);
+  row.text(change.reason);
+  return send_if_full(lane);
+}
+
+Result<void> PostgresStage::binding(const StagedBinding& change) {
+  ++(change.kind == ChangeKind::BindingAdded ? counts_.bindings_added : counts_.bindings_removed);
+  auto& row = bindings_.rows;
+  row.row(10);
+  row.int8(++seq_);
+  row.int2(static_cast<std::int16_t>(change.kind));
+  if (change.id) row.int8(change.id.value);
+  else row.null();
+  row.int8(change.role.value);
+  row.text(change.role_name);
+  row.int8(change.group.value);
+  row.text(change.group_external_id);
+  row.maybe_text(change.ns);
+  json_ = "{";
+  member(json_, "role", change.role_name);
+  if (change.group) member(json_, "principal", text(PrincipalType::Group, change.group));
+  member(json_, "group_external_id", change.group_external_id);
+  if (change.ns) member(json_, "namespace", *change.ns);
+  json_ += '}';
+  row.text(std::string_view(json_));
+  row.text(change.reason);
+  return send_if_full(bindings_);
+}
+
+// ---- behind the read: on the writer thread, inside the open transaction -----------------------------------------------------------
+
+void PostgresStage::insert_users_behind(Db& db) {
+  insert_users(db, "stage_user_behind", tenant_, lease_);
+  record_users(db, "stage_user_behind", tenant_, lease_);
+  db.simple("TRUNCATE stage_user_behind");
+}
+
+void PostgresStage::insert_edges_behind(Db& db) {
+  eager_edges_inserted_ += insert_edges(db, "stage_edge_behind", tenant_, lease_);
+  record_edges(db, "stage_edge_behind", tenant_, lease_);
+  db.simple("TRUNCATE stage_edge_behind");
+}
+
+}  // namespace postgres
+}  // namespace rosterd

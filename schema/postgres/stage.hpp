@@ -1,0 +1,85 @@
+#pragma once
+// One run's plan on its way into the database: staged changes go in one by one and are copied into temporary tables behind the caller's
+// back; apply turns them into rows, keep stores them as a plan. Statements of apply and keep live in apply.cpp.
+
+#include "schema/postgres/copy.hpp"
+#include "schema/postgres/pool.hpp"
+#include "schema/postgres/run_end.hpp"
+#include "schema/postgres/stage_writer.hpp"
+
+namespace rosterd::postgres {
+
+/// How much of each kind has been staged.
+struct StagedCounts {
+  std::array<std::uint64_t, kChangeKinds> users{}, groups{};
+  std::uint64_t edges_added = 0, edges_removed = 0, bindings_added = 0, bindings_removed = 0;
+  [[nodiscard]] bool takes_away() const;  ///< somebody might lose something by it
+};
+
+class PostgresStage final : public Stage {
+ public:
+  static Result<std::unique_ptr<Stage>> begin(std::shared_ptr<Pool> pool, const Lease& lease, const StageOptions& options);
+  PostgresStage(std::shared_ptr<Pool> pool, std::unique_ptr<Db> db, int tenant, const Lease& lease, bool eager);
+  ~PostgresStage() override;
+
+  Result<void> user(const StagedPrincipal& change) override;
+  Result<void> group(const StagedPrincipal& change) override;
+  Result<void> edge(const StagedEdge& change) override;
+  Result<void> binding(const StagedBinding& change) override;
+  Result<Applied> apply(const RunEnd& end) override;
+  Result<void> keep(const RunEnd& end) override;
+
+ private:
+  /// Rows for one temporary table, sent when they have grown to a chunk.
+  struct Lane {
+    const char* table;
+    CopyWriter rows{};
+    std::uint64_t sent = 0;
+    void (PostgresStage::*after_chunk)(Db&) = nullptr;  ///< runs on the writer thread
+  };
+  Result<void> send(Lane& lane);
+  Result<void> send_if_full(Lane& lane);
+  Result<void> flush();
+  void principal_fields(Lane& lane, const StagedPrincipal& change);
+  void insert_users_behind(Db& db);
+  void insert_edges_behind(Db& db);
+
+  Tenancy inside() { return enter_number(*db_, tenant_, lease_.tenant, true); }
+  Result<void> in_transaction(std::string_view doing, const std::function<void()>& work);
+  // apply.cpp
+  void prepare(Tenancy& tenancy);
+  void record_changes(Tenancy& tenancy);
+  void change_users(Tenancy& tenancy);
+  void change_groups(Tenancy& tenancy);
+  std::vector<Notice> settle_names(Tenancy& tenancy);
+  ChangeCounts change_rows(Tenancy& tenancy);
+  void take_back_eager_rows(Tenancy& tenancy);
+
+  std::shared_ptr<Pool> pool_;
+  std::unique_ptr<Db> db_;
+  const int tenant_;
+  const Lease lease_;
+  const bool eager_;
+  bool over_ = false;
+  std::uint64_t seq_ = 0;
+  StagedCounts counts_;
+  std::uint64_t eager_edges_ = 0;  ///< staged for insertion behind the read
+  std::uint64_t eager_edges_inserted_ = 0;
+  Lane users_{.table = "stage_user"};
+  Lane groups_{.table = "stage_group"};
+  Lane edges_{.table = "stage_edge"};
+  Lane bindings_{.table = "stage_binding"};
+  Lane new_users_{.table = "stage_user_behind", .after_chunk = &PostgresStage::insert_users_behind};
+  Lane new_edges_{.table = "stage_edge_behind", .after_chunk = &PostgresStage::insert_edges_behind};
+  std::string json_, folded_;  // reused row by row
+  std::optional<StageWriter> writer_;
+};
+
+/// INSERT … SELECT of staged new users and edges, from the table named; used behind the read and by apply.
+void insert_users(Db& db, std::string_view table, int tenant, const Lease& lease);
+std::uint64_t insert_edges(Db& db, std::string_view table, int tenant, const Lease& lease);
+/// The object-by-object record of what is staged in a table.
+void record_users(Db& db, std::string_view table, int tenant, const Lease& lease);
+void record_edges(Db& db, std::string_view table, int tenant, const Lease& lease);
+
+}  // namespace rosterd::postgres

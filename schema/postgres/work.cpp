@@ -1,0 +1,92 @@
+#include "schema/postgres/pool.hpp"
+#include "schema/postgres/postgres_store.hpp"
+#include "schema/postgres/rows.hpp"
+#include "schema/postgres/run_end.hpp"
+
+// Who syncs what: claiming, prolonging, ending, housekeeping.
+
+namespace rosterd {
+
+using namespace postgres;
+
+Result<std::optional<Work>> PostgresStore::claim(std::string_view holder, Millis lease_for, TimePoint now) {
+  struct Claimed {
+    int tenant;
+    std::string slug;
+    SourceId source;
+    RunId run;
+    std::uint64_t fence;
+  };
+  return pool_->run(Mode::Write, "looking for work", [&](Db& db) -> Result<std::optional<Work>> {
+    const auto claimed = db.first("SELECT tenant_id, slug, source_id, run_id, fence FROM door_claim($1, $2, $3)", {holder, lease_for.count(), now},
+                                  [](Row& row) {
+                                    Claimed one;
+                                    one.tenant = static_cast<int>(row.number());
+                                    one.slug = row.text();
+                                    one.source = row.id<SourceId>();
+                                    one.run = row.id<RunId>();
+                                    one.fence = static_cast<std::uint64_t>(row.number());
+                                    return one;
+                                  });
+    if (!claimed) return std::nullopt;
+    const auto inside = enter_number(db, claimed->tenant, TenantId{claimed->slug}, true);
+    Work work;
+    work.lease = {.tenant = inside.id, .source = claimed->source, .run = claimed->run, .fence = claimed->fence, .holder = std::string(holder)};
+    work.source = *db.first(fmt::format("SELECT {} FROM source s WHERE s.tenant_id = $1 AND s.source_id = $2", kSourceColumns),
+                            {claimed->tenant, claimed->source}, read_source);
+    work.state = *db.first(fmt::format("SELECT {} FROM source_state st WHERE st.tenant_id = $1 AND st.source_id = $2", kStateColumns),
+                           {claimed->tenant, claimed->source}, read_state);
+    work.run = *db.first(fmt::format("SELECT {} FROM run r WHERE r.tenant_id = $1 AND r.run_id = $2", kRunColumns), {claimed->tenant, claimed->run},
+                         read_run);
+    return work;
+  });
+}
+
+namespace {
+/// Leases belong to sync; they do not lock the tenant, so that an apply of another source never delays a heartbeat.
+template <class Work>
+auto with_lease(Pool& pool, const Lease& lease, std::string_view doing, Work work) {
+  return pool.run(Mode::Write, doing, [&](Db& db) -> decltype(work(std::declval<Tenancy&>())) {
+    auto inside = enter(db, lease.tenant);
+    // A tenant that was deleted took the lease with it.
+    if (!inside) return fail_as("stale_fence", Errc::Conflict, "{}", inside.error().what);
+    return work(*inside);
+  });
+}
+}  // namespace
+
+Result<void> PostgresStore::heartbeat(const Lease& lease, Millis lease_for, std::string_view progress) {
+  return with_lease(*pool_, lease, "prolonging a lease", [&](Tenancy& inside) -> Result<void> {
+    static constexpr std::string_view kProlong =
+        "UPDATE source_lease SET expires_at = clock_timestamp() + $6 * interval '1 millisecond' "
+        "WHERE tenant_id = $1 AND source_id = $2 AND fence = $3 AND holder = $4 AND run_id = $5";
+    if (inside.db.run(kProlong, {inside.number, lease.source, lease.fence, lease.holder, lease.run, lease_for.count()}) == 0)
+      return fail_as("stale_fence", Errc::Conflict, "the lease of {} has gone to somebody else", text(lease.source));
+    if (!progress.empty())
+      inside.db.run("UPDATE run SET progress = $3 WHERE tenant_id = $1 AND run_id = $2 AND outcome = 2", {inside.number, lease.run, progress});
+    return {};
+  });
+}
+
+Result<void> PostgresStore::finish(const Lease& lease, const RunEnd& end) {
+  return with_lease(*pool_, lease, "ending a run", [&](Tenancy& inside) -> Result<void> {
+    check_fence(inside, lease);
+    end_run(inside, lease, end, {.applied = false, .revision = {}, .plan = end.plan, .notices = end.notices});
+    return {};
+  });
+}
+
+Result<std::uint64_t> PostgresStore::sweep(TimePoint now) {
+  return pool_->run(Mode::Write, "sweeping", [&](Db& db) -> Result<std::uint64_t> {
+    db.simple("SET LOCAL statement_timeout = '10min'");
+    return static_cast<std::uint64_t>(db.number("SELECT door_sweep($1)", {now}));
+  });
+}
+
+Result<std::optional<TimePoint>> PostgresStore::next_due() {
+  return pool_->run(Mode::Read, "looking for the next run", [](Db& db) -> Result<std::optional<TimePoint>> {
+    return db.first("SELECT micros(door_next_due())", {}, [](Row& row) { return row.maybe_time(); }).value_or(std::nullopt);
+  });
+}
+
+}  // namespace rosterd
