@@ -101,7 +101,7 @@ _rosterctl() {{
   COMPREPLY=()
   case $path in
 {}  esac
-  if [[ $files ]]; then mapfile -t COMPREPLY < <(compgen -f -- "$current"); compopt -o filenames 2>/dev/null; return; fi
+  if [[ $files ]]; then mapfile -t COMPREPLY < <(compgen -f -- "$current"); compopt -o filenames 2>/dev/null || true; return; fi
   if [[ $value ]]; then return; fi
   if [[ $current == -* ]]; then mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
   elif [[ $commands ]]; then mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")

@@ -1,0 +1,264 @@
+// rosterctl against the real daemon, a real PostgreSQL and a real slapd: the way an operator goes, from setup to an answer that changes.
+#include <gmock/gmock.h>
+
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/invocation.hpp"
+#include "tests/support/postgres.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/slapd.hpp"
+
+namespace rosterd::cli {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr const char* kDirectory = R"(dn: dc=acme,dc=example
+objectClass: dcObject
+objectClass: organization
+o: Acme
+dc: acme
+
+dn: ou=people,dc=acme,dc=example
+objectClass: organizationalUnit
+ou: people
+
+dn: ou=groups,dc=acme,dc=example
+objectClass: organizationalUnit
+ou: groups
+
+dn: uid=ada,ou=people,dc=acme,dc=example
+objectClass: inetOrgPerson
+uid: ada
+cn: Ada L
+sn: L
+mail: ada@acme.example
+
+dn: uid=frank,ou=people,dc=acme,dc=example
+objectClass: inetOrgPerson
+uid: frank
+cn: Frank O
+sn: O
+mail: frank@acme.example
+
+dn: cn=web-team,ou=groups,dc=acme,dc=example
+objectClass: groupOfNames
+cn: web-team
+member: uid=ada,ou=people,dc=acme,dc=example
+member: uid=frank,ou=people,dc=acme,dc=example
+
+dn: cn=ns-company.web-editors,ou=groups,dc=acme,dc=example
+objectClass: groupOfNames
+cn: ns-company.web-editors
+member: cn=web-team,ou=groups,dc=acme,dc=example
+)";
+
+/// One daemon with its servers for all tests of this program; the tests go in order, as an operator would.
+class Live : public testing::Test {
+ protected:
+  struct Installation {
+    test::TempDir dir{"rosterctl"};
+    test::Database database = test::PrivatePostgres::shared().fresh_database();
+    test::PrivateSlapd slapd{{.suffixes = {"dc=acme,dc=example"}, .ldif = kDirectory}};
+    int port = test::free_port();
+    std::optional<test::Process> daemon;
+    Surroundings around{.environment = {{"XDG_CONFIG_HOME", dir.file("config")}}, .input = {}, .terminal = false};
+
+    Installation() {
+      dir.write(
+          "rosterd.toml",
+          fmt::format("[server]\nlisten = \"127.0.0.1:{}\"\n[database]\nurl = \"{}\"\nowner_url = \"{}\"\n[state]\ndirectory = \"{}\"\n"
+                      "[sync]\nallowed_networks = [\"127.0.0.0/8\"]\n",
+                      port, database.app_url, database.owner_url, dir.file("state")));
+      daemon.emplace(test::Argv{ROSTERD_PROGRAM, "--config", dir.file("rosterd.toml")}, test::ProcessOptions{.output = dir.file("log")});
+      const bool up = test::wait_until(
+          [&] { return !daemon->is_running() || rosterctl({"version", "--url", url()}).out.find("rosterd ") != std::string::npos; },
+          test::Milliseconds(60'000));
+      if (!up || !daemon->is_running()) throw std::runtime_error("rosterd did not start:\n" + test::read_file(dir.file("log")));
+    }
+    ~Installation() {
+      daemon->kill(SIGTERM);
+      static_cast<void>(daemon->wait(test::Milliseconds(30'000)));
+    }
+    [[nodiscard]] std::string url() const { return fmt::format("http://127.0.0.1:{}", port); }
+  };
+
+  static void SetUpTestSuite() {
+    installation_ = std::make_unique<Installation>();
+    auto& here = *installation_;
+    const auto said = rosterctl(
+        {"setup", "--url", here.url(), "--email", "ada@acme.example", "--secret-file", here.dir.file("state/setup-secret")}, here.around);
+    ASSERT_EQ(said.code, kOk) << said.err << test::read_file(here.dir.file("log"));
+    ASSERT_EQ(ctl({"tenants", "create", "acme", "--name", "Acme Inc."}).code, kOk);
+    here.dir.write("acme.toml", fmt::format(R"(tenant = "acme"
+name = "corp"
+type = "ldap"
+[settings]
+url = "{}"
+preset = "openldap"
+bind_dn = "{}"
+bind_password = {{ value = "{}" }}
+users = {{ base = "ou=people,dc=acme,dc=example" }}
+groups = {{ base = "ou=groups,dc=acme,dc=example" }}
+[[role_mappings]]
+group = "^ns-(?<ns>.+)-editors$"
+role = "Editor"
+namespace = "${{ns}}"
+)",
+                                            here.slapd.url(), here.slapd.admin_dn(), test::PrivateSlapd::admin_password()));
+    const auto applied = ctl({"apply", "-f", here.dir.file("acme.toml")});
+    ASSERT_EQ(applied.code, kOk) << applied.err;
+    EXPECT_EQ(applied.out, "source corp of tenant acme created\n");
+    const auto synced = ctl({"sync", "acme"});
+    ASSERT_EQ(synced.code, kOk) << synced.out << synced.err;
+    EXPECT_THAT(synced.out, HasSubstr("acme corp: applied"));
+    EXPECT_THAT(synced.out, HasSubstr("2 users added, 2 groups added, 3 memberships added, 1 role binding added"));
+  }
+  static void TearDownTestSuite() { installation_.reset(); }
+
+  static Said ctl(const std::vector<std::string>& arguments) { return rosterctl(arguments, installation_->around); }
+  static Installation& here() { return *installation_; }
+
+ private:
+  static inline std::unique_ptr<Installation> installation_;
+};
+
+TEST_F(Live, SetupWorksOnceAndTheTokenIsNeverPrinted) {
+  const auto again = rosterctl({"setup", "--url", here().url(), "--email", "eve@acme.example", "--secret-file", "-"},
+                               {.environment = here().around.environment, .input = "0123456789abcdef0123\n"});
+  EXPECT_EQ(again.code, kRefused);
+  EXPECT_THAT(again.err, HasSubstr("[setup_done]"));
+  EXPECT_THAT(ctl({"whoami"}).out, HasSubstr("ada@acme.example"));
+  const auto stored = json::parse(test::read_file(here().dir.file("config/rosterctl/profiles.json")));
+  const auto token = stored["profiles"]["default"]["token"].get<std::string>();
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"whoami", "--json"}, {"profiles", "list", "--json"}, {"sources", "show", "acme", "corp", "--json"}}) {
+    const auto said = ctl(arguments);
+    EXPECT_EQ(said.code, kOk) << said.err;
+    EXPECT_THAT(said.out + said.err, Not(HasSubstr(token)));
+    EXPECT_THAT(said.out + said.err, Not(HasSubstr("\"secret\"")));
+  }
+}
+
+TEST_F(Live, AWrongTokenIsNotStored) {
+  const auto before = test::read_file(here().dir.file("config/rosterctl/profiles.json"));
+  const auto said =
+      rosterctl({"login", "--url", here().url(), "--token-file", "-"}, {.environment = here().around.environment, .input = "rst_wrong\n"});
+  EXPECT_EQ(said.code, kSignIn);
+  EXPECT_EQ(test::read_file(here().dir.file("config/rosterctl/profiles.json")), before);
+}
+
+TEST_F(Live, ACheckAnswersByItsExitCode) {
+  EXPECT_EQ(ctl({"check", "acme", "frank", "FLOW", "UPDATE", "-n", "company.web.shop"}).code, kOk);
+  const auto denied = ctl({"check", "acme", "frank", "FLOW", "UPDATE", "-n", "company.finance"});
+  EXPECT_EQ(denied.code, kNo);
+  EXPECT_THAT(denied.out, HasSubstr("denied_wrong_namespace"));
+  const auto quiet = ctl({"check", "acme", "frank", "FLOW", "UPDATE", "--quiet"});
+  EXPECT_EQ(quiet.code, kNo);
+  EXPECT_EQ(quiet.out + quiet.err, "");
+  EXPECT_EQ(ctl({"check", "nowhere", "frank", "FLOW", "READ"}).code, kRefused);
+}
+
+TEST_F(Live, EffectiveShowsTheChainTheSourceAndTheEntry) {
+  const auto said = ctl({"effective", "acme", "frank"});
+  EXPECT_EQ(said.code, kOk) << said.err;
+  EXPECT_THAT(said.out, HasSubstr("Editor in company.web and below  (bound by a role mapping of corp)"));
+  EXPECT_THAT(said.out, HasSubstr("frank is a member of web-team  source corp, cn=web-team,ou=groups,dc=acme,dc=example"));
+  EXPECT_THAT(said.out, HasSubstr("web-team is a member of ns-company.web-editors"));
+}
+
+TEST_F(Live, ExplainShowsTheGrantThatDecides) {
+  const auto said = ctl({"check", "acme", "frank", "FLOW", "UPDATE", "-n", "company.web", "--explain"});
+  EXPECT_EQ(said.code, kOk) << said.err;
+  EXPECT_THAT(said.out, HasSubstr("Editor in company.web and below"));
+}
+
+TEST_F(Live, TheListsNameWhoIsThere) {
+  EXPECT_THAT(ctl({"tenants", "list"}).out, HasSubstr("acme    Acme Inc.  enabled"));
+  EXPECT_THAT(ctl({"sources", "list", "acme"}).out, HasSubstr("corp    ldap  ok"));
+  EXPECT_THAT(ctl({"users", "list", "acme"}).out, HasSubstr("frank"));
+  EXPECT_EQ(ctl({"users", "list", "acme", "--query", "fr"}).out.find("uid=ada"), std::string::npos);
+  EXPECT_THAT(ctl({"users", "show", "acme", "frank"}).out, HasSubstr("member of  web-team"));
+  EXPECT_THAT(ctl({"groups", "members", "acme", "web-team"}).out, HasSubstr("frank"));
+  EXPECT_THAT(ctl({"runs", "list", "acme"}).out, HasSubstr("applied"));
+  EXPECT_THAT(ctl({"runs", "changes", "acme", "latest"}).out, HasSubstr("REASON"));
+  EXPECT_EQ(json::parse(ctl({"users", "list", "acme", "--limit", "1", "--json"}).out)["items"].size(), 1u);
+  const auto status = ctl({"status", "acme"});
+  EXPECT_EQ(status.code, kOk) << status.out << status.err;
+  EXPECT_THAT(status.out, HasSubstr("acme    corp    ok"));
+}
+
+TEST_F(Live, ApplyingTheSameFileAgainUpdatesAndKeepsTheSecret) {
+  EXPECT_EQ(ctl({"apply", "-f", here().dir.file("acme.toml")}).out, "source corp of tenant acme updated\n");
+  const auto tested = ctl({"sources", "test", "acme", "corp"});
+  EXPECT_EQ(tested.code, kOk) << tested.out << tested.err;
+  EXPECT_THAT(ctl({"sources", "show", "acme", "corp"}).out, HasSubstr("bind_password  (secret)"));
+}
+
+TEST_F(Live, ADisabledSourceStaysDisabledWhenItsFileIsApplied) {
+  ASSERT_EQ(ctl({"sources", "disable", "acme", "corp"}).code, kOk);
+  ASSERT_EQ(ctl({"apply", "-f", here().dir.file("acme.toml")}).code, kOk);
+  EXPECT_THAT(ctl({"sources", "list", "acme"}).out, HasSubstr("disabled"));
+  ASSERT_EQ(ctl({"sources", "enable", "acme", "corp"}).code, kOk);
+}
+
+TEST_F(Live, WhatRosterdRefusesIsShownInItsWords) {
+  here().dir.write("bad.toml",
+                   "tenant = \"acme\"\nname = \"corp\"\ntype = \"ldap\"\nfrobnicate = 1\n[settings]\nurl = \"ldap://127.0.0.1\"\n");
+  const auto said = ctl({"apply", "-f", here().dir.file("bad.toml")});
+  EXPECT_EQ(said.code, kRefused);
+  EXPECT_THAT(said.err, HasSubstr("source corp of tenant acme: "));
+  EXPECT_THAT(said.err, HasSubstr("frobnicate"));
+  EXPECT_THAT(said.err, HasSubstr("[invalid_request]"));
+}
+
+TEST_F(Live, ADryRunSaysWouldAndTheRealOneFlipsTheCheck) {
+  here().slapd.modify(
+      "dn: cn=web-team,ou=groups,dc=acme,dc=example\nchangetype: modify\ndelete: member\nmember: uid=frank,ou=people,dc=acme,dc=example\n");
+  const auto dry = ctl({"sync", "acme", "--dry-run"});
+  EXPECT_EQ(dry.code, kOk) << dry.out << dry.err;
+  EXPECT_THAT(dry.out, HasSubstr("would remove 1 membership"));
+  EXPECT_EQ(ctl({"check", "acme", "frank", "FLOW", "UPDATE", "-n", "company.web"}).code, kOk);
+  const auto real = ctl({"sync", "acme"});
+  EXPECT_EQ(real.code, kOk) << real.out << real.err;
+  EXPECT_THAT(real.out, HasSubstr("1 membership removed"));
+  EXPECT_EQ(ctl({"check", "acme", "frank", "FLOW", "UPDATE", "-n", "company.web"}).code, kNo);
+  here().slapd.modify(
+      "dn: cn=web-team,ou=groups,dc=acme,dc=example\nchangetype: modify\nadd: member\nmember: uid=frank,ou=people,dc=acme,dc=example\n");
+  EXPECT_EQ(ctl({"sync", "acme"}).code, kOk);
+  EXPECT_EQ(ctl({"check", "acme", "frank", "FLOW", "UPDATE", "-n", "company.web"}).code, kOk);
+}
+
+TEST_F(Live, ASyncThatFailsIsANegativeAnswerAndSaysWhatToDo) {
+  here().slapd.stop();
+  const auto said = ctl({"sync", "acme"});
+  here().slapd.start();
+  EXPECT_EQ(said.code, kNo) << said.out << said.err;
+  EXPECT_THAT(said.out, HasSubstr("acme corp: failed"));
+  EXPECT_THAT(said.err, HasSubstr("rosterctl sources test acme corp"));
+  EXPECT_EQ(ctl({"sync", "acme"}).code, kOk);
+}
+
+TEST_F(Live, AHeldPlanIsShownAndAppliedOnceWhenApproved) {
+  here().slapd.modify("dn: uid=frank,ou=people,dc=acme,dc=example\nchangetype: delete\n");
+  here().slapd.modify("dn: uid=ada,ou=people,dc=acme,dc=example\nchangetype: delete\n");
+  const auto held = ctl({"sync", "acme"});
+  ASSERT_EQ(held.code, kNo) << held.out << held.err;
+  EXPECT_THAT(held.out, HasSubstr("acme corp: held"));
+  EXPECT_THAT(held.err, HasSubstr("rosterctl runs approve acme run_"));
+  EXPECT_EQ(ctl({"status", "acme"}).code, kNo);
+  EXPECT_EQ(ctl({"check", "acme", "frank", "FLOW", "UPDATE", "-n", "company.web"}).code, kOk) << "held: nothing has changed";
+  const auto run = json::parse(ctl({"runs", "list", "acme", "--limit", "1", "--json"}).out)["items"][0]["id"].get<std::string>();
+  EXPECT_EQ(ctl({"runs", "approve", "acme", run}).code, kUsage) << "nobody there to confirm";
+  EXPECT_EQ(ctl({"runs", "approve", "acme", run, "--plan", std::string(64, '0')}).code, kRefused) << "another plan than the one held";
+  const auto approved = ctl({"runs", "approve", "acme", run, "--yes"});
+  EXPECT_EQ(approved.code, kOk) << approved.out << approved.err;
+  EXPECT_THAT(ctl({"check", "acme", "frank", "FLOW", "UPDATE", "-n", "company.web"}).out, HasSubstr("denied_user_suspended"));
+  EXPECT_EQ(ctl({"runs", "approve", "acme", run, "--yes"}).code, kRefused) << "once";
+}
+
+}  // namespace
+}  // namespace rosterd::cli
