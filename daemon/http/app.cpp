@@ -47,7 +47,7 @@ Result<std::shared_ptr<const Caller>> authenticate(App& app, std::string_view au
   if (!plausible(token)) return fail(unauthenticated());  // R54: the store never hears of it
   const auto hash = token_hash(token, app.services.token_pepper);
   const auto hit = app.callers.find(hash);
-  if (hit && hit->fresh()) return hit->value;
+  if (hit && hit->fresh) return hit->value;
   const auto asked = Steady::now();
   auto found = app.services.store.find_caller(hash);
   if (!found) {
@@ -67,7 +67,7 @@ Result<std::shared_ptr<const Caller>> authenticate(App& app, std::string_view au
 Result<Standing> standing(App& app, const TenantId& tenant, AccountId account) {
   const auto key = fmt::format("{}/{}", tenant.value, account.value);
   const auto hit = app.standings.find(key);
-  if (hit && hit->fresh()) return hit->value;
+  if (hit && hit->fresh) return hit->value;
   const auto asked = Steady::now();
   const auto found = app.services.store.linked_user(tenant, account);
   Standing out;

@@ -82,7 +82,7 @@ void Connection::head_done() { budget_ = std::numeric_limits<std::size_t>::max()
 
 bool Connection::fill() {
   begin_ = end_ = 0;
-  if (!(tls_ && SSL_pending(tls_.get()) > 0) && !ready(socket_, POLLIN, milliseconds_left(deadline_))) return false;
+  if (!std::exchange(readable_, false) && !(tls_ && SSL_pending(tls_.get()) > 0) && !ready(socket_, POLLIN, milliseconds_left(deadline_))) return false;
   long n = 0;
   if (tls_) {
     n = SSL_read(tls_.get(), buffer_, sizeof buffer_);

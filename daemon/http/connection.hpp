@@ -41,7 +41,7 @@ class Connection {
     const auto since = Steady::now();
     while (true) {
       if (pending()) return true;
-      if (poll_in(kSlice)) return true;
+      if (poll_in(kSlice)) return readable_ = true;
       if (give_up(std::chrono::duration_cast<Millis>(Steady::now() - since))) return false;
     }
   }
@@ -76,6 +76,7 @@ class Connection {
   std::size_t budget_ = 0;
   Steady::time_point deadline_{};
   bool too_large_ = false;
+  bool readable_ = false;  // poll has just said so: no need to ask again
 };
 
 }  // namespace rosterd::http

@@ -84,7 +84,7 @@ Result<Reply> create_token(Call& call) {
 Result<Reply> revoke_token(Call& call) {
   const auto done = call.store().revoke_token(call.caller->account.id, call.param("id"), call.actor());
   if (!done) return fail(done.error());
-  call.app.callers.clear();  // at once here, within half a second on other replicas
+  call.app.callers.clear();  // at once here, within a second on other replicas
   return Reply{.status = 204, .body = {}, .content_type = {}};
 }
 

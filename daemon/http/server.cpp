@@ -88,7 +88,8 @@ class Pool final : public httplib::TaskQueue {
 /// What the library reads from and writes to.
 class LibraryStream final : public httplib::Stream {
  public:
-  explicit LibraryStream(Connection& connection) : connection_(connection) {}
+  explicit LibraryStream(Connection& connection)
+      : connection_(connection), remote_(address(connection.socket(), &::getpeername)), local_(address(connection.socket(), &::getsockname)) {}
   bool is_readable() const override { return connection_.pending(); }
   bool is_writable() const override { return true; }
   ssize_t read(char* into, size_t size) override { return connection_.read(into, size); }
@@ -96,28 +97,42 @@ class LibraryStream final : public httplib::Stream {
     connection_.write({from, size});
     return static_cast<ssize_t>(size);
   }
-  void get_remote_ip_and_port(std::string& ip, int& port) const override { address(&::getpeername, ip, port); }
-  void get_local_ip_and_port(std::string& ip, int& port) const override { address(&::getsockname, ip, port); }
+  // Asked for every request, and the same for all of a connection.
+  void get_remote_ip_and_port(std::string& ip, int& port) const override {
+    ip = remote_.ip;
+    port = remote_.port;
+  }
+  void get_local_ip_and_port(std::string& ip, int& port) const override {
+    ip = local_.ip;
+    port = local_.port;
+  }
   socket_t socket() const override { return connection_.socket(); }
 
  private:
-  void address(int (*of)(int, sockaddr*, socklen_t*), std::string& ip, int& port) const {
+  struct Address {
+    std::string ip;
+    int port = 0;
+  };
+  static Address address(int socket, int (*of)(int, sockaddr*, socklen_t*)) {
+    Address out;
     sockaddr_storage storage{};
     socklen_t length = sizeof storage;
     char text[INET6_ADDRSTRLEN] = "";
-    if (of(connection_.socket(), reinterpret_cast<sockaddr*>(&storage), &length) != 0) return;
+    if (of(socket, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return out;
     if (storage.ss_family == AF_INET) {
       const auto& v4 = reinterpret_cast<const sockaddr_in&>(storage);
       ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
-      port = ntohs(v4.sin_port);
+      out.port = ntohs(v4.sin_port);
     } else if (storage.ss_family == AF_INET6) {
       const auto& v6 = reinterpret_cast<const sockaddr_in6&>(storage);
       ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
-      port = ntohs(v6.sin6_port);
+      out.port = ntohs(v6.sin6_port);
     }
-    ip = text;
+    out.ip = text;
+    return out;
   }
   Connection& connection_;
+  Address remote_, local_;
 };
 
 /// The request a worker thread has in hand: the library offers no way to hand this from reading to answering.

@@ -1,6 +1,8 @@
 #pragma once
-// A small map whose entries are believed for half a second: it saves a query per request and keeps "revoked is gone within a second" true.
+// A small map whose entries are believed for less than a second: it saves a query per request and keeps "revoked is gone within a
+// second" true. When an entry grows old, one caller goes to ask again and the others go on with what there is, so that nobody queues.
 
+#include <atomic>
 #include <chrono>
 #include <optional>
 #include <shared_mutex>
@@ -14,13 +16,14 @@ template <class Value>
 class ShortCache {
  public:
   using Steady = std::chrono::steady_clock;
-  static constexpr auto kFresh = std::chrono::milliseconds(500);
+  static constexpr auto kRefresh = std::chrono::milliseconds(400);  ///< from here on the first to see it asks again
+  static constexpr auto kExpired = std::chrono::milliseconds(800);  ///< from here on everybody does
   static constexpr std::size_t kMost = 8192;
 
   struct Hit {
     Value value;
     Steady::duration age;
-    [[nodiscard]] bool fresh() const { return age < kFresh; }
+    bool fresh = false;  ///< false: ask again, and put() what comes
   };
 
   /// The entry, fresh or not: a stale one is still worth something while the database is away (K6).
@@ -28,12 +31,19 @@ class ShortCache {
     const std::shared_lock lock(mutex_);
     const auto found = entries_.find(key);
     if (found == entries_.end()) return std::nullopt;
-    return Hit{found->second.value, Steady::now() - found->second.at};
+    const auto& entry = found->second;
+    const auto age = Steady::now() - entry.at;
+    const bool fresh = age < kRefresh || (age < kExpired && entry.asking.exchange(true));
+    return Hit{entry.value, age, fresh};
   }
+  /// `asked`: when the question was put, so that the answer's own duration counts as age.
   void put(std::string_view key, Value value, Steady::time_point asked) {
     const std::unique_lock lock(mutex_);
     if (entries_.size() >= kMost) entries_.clear();  // bounded; refilling costs one query each
-    entries_.insert_or_assign(std::string(key), Entry{std::move(value), asked});
+    auto& entry = entries_[std::string(key)];
+    entry.value = std::move(value);
+    entry.at = asked;
+    entry.asking = false;
   }
   void erase(std::string_view key) {
     const std::unique_lock lock(mutex_);
@@ -46,8 +56,9 @@ class ShortCache {
 
  private:
   struct Entry {
-    Value value;
-    Steady::time_point at;  ///< when the question was put, so that the answer's own duration counts as age
+    Value value{};
+    Steady::time_point at{};
+    mutable std::atomic<bool> asking{false};
   };
   struct Hash {
     using is_transparent = void;

@@ -111,7 +111,7 @@ std::string World::tenant_where(const Person& person, const std::string& permiss
   return id;
 }
 
-// 500 ms is how long the wrapper believes a token or a standing; there is no event to wait for.
-void outlast_caches() { std::this_thread::sleep_for(std::chrono::milliseconds(600)); }
+// What was revoked is gone within a second; that second is the promise under test, and there is no event to wait for.
+void outlast_caches() { std::this_thread::sleep_for(std::chrono::milliseconds(1000)); }
 
 }  // namespace rosterd::test
