@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "rbac/builtin.hpp"
+#include "rbac/text_hash.hpp"
 
 namespace rosterd::rbac {
 namespace {
@@ -72,7 +73,8 @@ struct Catalogue::Index {
   PairMask all{}, iam{}, tenant{};
   std::size_t pairs = 0;
 
-  static std::size_t slot_of(std::string_view name) { return std::hash<std::string_view>{}(name) % 1024; }
+  TextHash hash;
+  [[nodiscard]] std::size_t slot_of(std::string_view name) const { return hash(name) % 1024; }
 
   /// Numbers the pairs and fills the masks; false when there are more than kMaxPairs.
   bool number() {
@@ -163,7 +165,7 @@ Result<std::shared_ptr<const Catalogue>> Catalogue::parse(std::string_view text)
 std::span<const Permission> Catalogue::permissions() const { return index_->permissions; }
 
 const Permission* Catalogue::find(std::string_view name) const {
-  for (auto slot = Index::slot_of(name); index_->slots[slot] != 0; slot = (slot + 1) % index_->slots.size()) {
+  for (auto slot = index_->slot_of(name); index_->slots[slot] != 0; slot = (slot + 1) % index_->slots.size()) {
     const auto& permission = index_->permissions[index_->slots[slot] - 1U];
     if (permission.name == name) return &permission;
   }

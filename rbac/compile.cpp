@@ -25,6 +25,7 @@ class Compiler final : public Builder {
       announced_ = {users, groups, edges};
       t_.ids.reserve(users + groups);
       t_.records.reserve(users + groups);
+      t_.states.reserve(users + groups);
       t_.texts.reserve(users * 32);
     });
   }
@@ -33,7 +34,7 @@ class Compiler final : public Builder {
     attempt([&] {
       principal(PrincipalType::User, id, (active ? kActive : 0) | (super_admin ? kSuperAdmin : 0), username, email);
       ++t_.users;
-      keys_ += 2;
+      keys_ += (username.empty() ? 0U : 1U) + (email.empty() ? 0U : 1U);
     });
   }
   void group(PrincipalId id, std::string_view folded_name, std::string_view name, bool active) override {
@@ -113,6 +114,7 @@ class Compiler final : public Builder {
       settle_bindings();
       flatten(t_, masks_, as_of_);
       t_.masks.shrink();
+      t_.index_keys(keys_);
       for (const auto& permission : t_.catalogue->permissions()) {
         PairMask mask{};
         for (std::size_t pair = permission.first_pair; pair < permission.first_pair + permission.actions.size(); ++pair)
@@ -154,42 +156,46 @@ class Compiler final : public Builder {
     in_order_ = in_order_ && (t_.ids.size() == 0 || last_place_ < place);
     last_place_ = place;
     t_.ids.push_back(id.value);
-    t_.records.push_back(t_.append(flags | static_cast<std::uint32_t>(type) << kTypeShift, key, second));
+    t_.states.push_back(flags | static_cast<std::uint32_t>(type) << kTypeShift);
+    t_.records.push_back(t_.append(key, second));
   }
   static int place_of(PrincipalType type) { return type == PrincipalType::User ? 0 : type == PrincipalType::Group ? 1 : 2; }
 
-  /// All principals are here: numbers them and makes the two tables that find them.
+  /// All principals are here: numbers them and makes the table that finds them by id.
   void seal() {
     if (sealed_) return;
     sealed_ = true;
     t_.texts.shrink();
     t_.ids.shrink();
     t_.records.shrink();
+    t_.states.shrink();
     if (!in_order_) put_in_order();
     t_.by_id.make(t_.ids.size());
     for (std::uint32_t number = 0; number < t_.ids.size(); ++number) {
-      t_.set_index(t_.records[number], number);
+      t_.set_number(t_.records[number], number);
       const auto id = t_.ids[number];
       if (!t_.by_id.insert(t_.hash_of(id), number, [&](std::uint32_t held) { return t_.ids[held] == id; }).second)
         return refuse("principal {} comes twice", id);
     }
-    t_.index_keys(keys_);
     edges_.reserve(announced_.edges);
   }
 
   void put_in_order() {
     struct Row {
       std::uint64_t id;
-      std::uint32_t record;
-      int place;
+      std::uint32_t record, state;
     };
     Array<Row> rows;
     rows.reserve(t_.ids.size());
-    for (std::size_t i = 0; i < t_.ids.size(); ++i) rows.push_back({t_.ids[i], t_.records[i], place_of(type_of(t_.state_at(t_.records[i])))});
-    std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.place != b.place ? a.place < b.place : a.id < b.id; });
+    for (std::size_t i = 0; i < t_.ids.size(); ++i) rows.push_back({t_.ids[i], t_.records[i], t_.states[i]});
+    std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+      const int left = place_of(type_of(a.state)), right = place_of(type_of(b.state));
+      return left != right ? left < right : a.id < b.id;
+    });
     for (std::size_t i = 0; i < rows.size(); ++i) {
       t_.ids[i] = rows[i].id;
       t_.records[i] = rows[i].record;
+      t_.states[i] = rows[i].state;
     }
   }
 

@@ -43,7 +43,7 @@ class Chains {
     for (Number at = 0; at < groups_.size(); ++at) {
       above_.emplace_back();
       for (const auto parent : t_.groups_of(groups_[at])) {
-        if ((t_.state(parent) & kActive) == 0) continue;
+        if ((t_.states[parent] & kActive) == 0) continue;
         const auto [found, fresh] = place_.emplace(parent, static_cast<Number>(groups_.size()));
         if (fresh) groups_.push_back(parent);
         above_[at].push_back(found->second);

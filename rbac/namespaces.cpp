@@ -1,23 +1,17 @@
 #include "rbac/namespaces.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
-
-#include "schema/core/hash.hpp"
 
 namespace rosterd::rbac {
 namespace {
 
 constexpr std::size_t kMaxSegments = 16;  // R26
 
-/// A rolling hash: one pass over a.b.c gives the hashes of a, a.b and a.b.c, where a hash of whole texts would read it thrice.
-/// Seeded, and every hit is compared with the text, so a collision costs time and never an answer.
-constexpr std::uint64_t step(std::uint64_t hash, char c, std::uint64_t factor) { return (hash ^ static_cast<unsigned char>(c)) * factor; }
-constexpr std::uint64_t finish(std::uint64_t hash) { return hash ^ (hash >> 32); }
-
 }  // namespace
 
-Namespaces::Namespaces(const std::vector<std::string>& names) : seed_(random_u64()), factor_(random_u64() | 1) {
+Namespaces::Namespaces(const std::vector<std::string>& names) {
   ends_.reserve(names.size() + 1);
   parents_.reserve(names.size() + 1);
   ends_.push_back(0);
@@ -31,18 +25,27 @@ Namespaces::Namespaces(const std::vector<std::string>& names) : seed_(random_u64
     parents_.push_back(dot == std::string::npos ? 0 : resolve(std::string_view(name).substr(0, dot)));  // ancestors sort before
     texts_ += name;
     ends_.push_back(static_cast<std::uint32_t>(texts_.size()));
-    auto hash = seed_;
-    for (const char c : name) hash = step(hash, c, factor_);
-    auto slot = finish(hash) & (slots_.size() - 1);
+    auto slot = hash_of(name) & (slots_.size() - 1);
     while (slots_[slot] != 0) slot = (slot + 1) & (slots_.size() - 1);
     slots_[slot] = static_cast<std::uint32_t>(parents_.size() - 1);
   }
 }
 
 std::uint32_t Namespaces::find(std::string_view name, std::uint64_t hash) const noexcept {
-  for (auto slot = finish(hash) & (slots_.size() - 1); slots_[slot] != 0; slot = (slot + 1) & (slots_.size() - 1))
+  for (auto slot = hash & (slots_.size() - 1); slots_[slot] != 0; slot = (slot + 1) & (slots_.size() - 1))
     if (text(slots_[slot]) == name) return slots_[slot];
   return 0;
+}
+
+/// Segment by segment, each going on from the hash of those before: one pass over a.b.c gives the hashes of a, a.b and a.b.c.
+std::uint64_t Namespaces::hash_of(std::string_view name) const noexcept {
+  auto hash = hash_.seed();
+  for (std::size_t start = 0;;) {
+    const auto dot = std::min(name.find('.', start), name.size());
+    hash = hash_(name.substr(start, dot - start), hash);
+    if (dot == name.size()) return hash;
+    start = dot + 1;
+  }
 }
 
 std::uint32_t Namespaces::resolve(std::string_view ns) const noexcept {
@@ -53,12 +56,14 @@ std::uint32_t Namespaces::resolve(std::string_view ns) const noexcept {
   };
   std::array<Prefix, kMaxSegments> prefixes;
   std::size_t count = 0;
-  auto hash = seed_;
-  for (std::size_t i = 0; i < ns.size() && count < kMaxSegments; ++i) {
-    if (ns[i] == '.') prefixes[count++] = {i, hash};
-    hash = step(hash, ns[i], factor_);
+  auto hash = hash_.seed();
+  for (std::size_t start = 0; count < kMaxSegments;) {
+    const auto dot = std::min(ns.find('.', start), ns.size());
+    hash = hash_(ns.substr(start, dot - start), hash);
+    prefixes[count++] = {dot, hash};
+    if (dot == ns.size()) break;
+    start = dot + 1;
   }
-  if (count < kMaxSegments) prefixes[count++] = {ns.size(), hash};
   while (count-- > 0)
     if (const auto node = find(ns.substr(0, prefixes[count].length), prefixes[count].hash)) return node;
   return 0;

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "rbac/text_hash.hpp"
+
 namespace rosterd::rbac {
 
 class Namespaces {
@@ -29,9 +31,10 @@ class Namespaces {
   [[nodiscard]] std::size_t bytes() const;
 
  private:
+  [[nodiscard]] std::uint64_t hash_of(std::string_view name) const noexcept;
   [[nodiscard]] std::uint32_t find(std::string_view name, std::uint64_t hash) const noexcept;
 
-  std::uint64_t seed_, factor_;       ///< random: namespaces of role mappings come from directories
+  TextHash hash_;
   std::string texts_;
   std::vector<std::uint32_t> ends_;     ///< by node, in texts_
   std::vector<std::uint32_t> parents_;  ///< by node; of node 0 itself

@@ -58,21 +58,22 @@ class Flattening {
     const std::uint64_t rows = t_.size() + t_.parents.size() + t_.bindings.size();
     most_words_ = std::min<std::uint64_t>((1U << 20) + 8 * rows, kProfileBits);
     most_work_ = (1U << 24) + 32 * rows;
-    t_.profiles.push_back({0, 0});
-    t_.profiles.push_back({kWalk, 0});
+    t_.mask_words = static_cast<std::uint32_t>(std::max<std::size_t>(1, (t_.catalogue->pairs() + 63) / 64));
+    t_.profiles.assign(kWalkProfile + 1 + std::tuple_size_v<PairMask>, {});
+    t_.profiles[kWalkProfile].first = kWalk;
   }
 
   void run() {
     profile_of_group_.assign(t_.groups, kEmptyProfile);
     group_active_.assign(t_.groups, 0);
-    for (std::uint32_t group = 0; group < t_.groups; ++group) group_active_[group] = (t_.state(t_.users + group) & kActive) != 0;
+    for (std::uint32_t group = 0; group < t_.groups; ++group) group_active_[group] = (t_.states[t_.users + group] & kActive) != 0;
     knot_groups();
     for (std::uint32_t group = 0; group < t_.groups; ++group) place(t_.users + group, profile_of_group_[group]);
     const auto* binding = t_.bindings.begin();
     for (std::uint32_t number = 0; number < t_.size(); ++number) {
       const auto* first = binding;
       while (binding != t_.bindings.end() && binding->principal == number) ++binding;
-      if (t_.is_group(number) || (t_.state(number) & kActive) == 0) continue;
+      if (t_.is_group(number) || (t_.states[number] & kActive) == 0) continue;
       begin_sum();
       add_parents(number);
       add_bindings({first, binding});
@@ -85,8 +86,7 @@ class Flattening {
 
  private:
   void place(std::uint32_t number, std::uint32_t profile) {
-    const auto offset = t_.records[number];
-    t_.set_state(offset, (t_.state_at(offset) & ~kProfileBits) | profile);
+    t_.states[number] = (t_.states[number] & ~kProfileBits) | profile;
   }
 
   /// Tarjan's strongly connected components over "is a member of", without recursion (a directory may nest 50,000 deep). A knot comes
@@ -183,7 +183,7 @@ class Flattening {
       work += (t_.profiles[profile].first & kCountBits) + 1;
     }
     work_ += work;
-    if (work_ > most_work_ || t_.profiles.size() + work + 2 > most_words_) return kWalkProfile;
+    if (work_ > most_work_ || t_.profiles.size() + work + 1 + t_.mask_words > most_words_) return kWalkProfile;
     for (const auto profile : above_) add_profile(profile);
     unite();
     return stored();
@@ -191,11 +191,11 @@ class Flattening {
 
   void add_profile(std::uint32_t profile) {
     const auto head = t_.profiles[profile++];
-    add(anywhere_, masks_[head.second]);
     if ((head.first & kTimed) != 0) {
-      const auto& held = t_.validities[t_.profiles[profile++].first];
+      const auto& held = t_.validities[head.second];
       validity_ = {.from = std::max(validity_.from, held.from), .until = std::min(validity_.until, held.until)};
     }
+    for (std::size_t i = 0; i < t_.mask_words; ++i) anywhere_[i] |= std::bit_cast<std::uint64_t>(t_.profiles[profile++]);
     words_.insert(words_.end(), t_.profiles.begin() + profile, t_.profiles.begin() + profile + (head.first & kCountBits));
   }
 
@@ -226,23 +226,23 @@ class Flattening {
 
   std::uint32_t stored() {
     const bool timed = validity_ != Validity{};
-    const ProfileWord head{static_cast<std::uint32_t>(words_.size()) | (timed ? kTimed : 0), masks_.number(anywhere_)};
-    auto hash = mix(seed_, std::bit_cast<std::uint64_t>(head));
+    const auto count = static_cast<std::uint32_t>(words_.size()) | (timed ? kTimed : 0);
+    ProfileWord bits[std::tuple_size_v<PairMask>];
+    for (std::size_t i = 0; i < t_.mask_words; ++i) bits[i] = std::bit_cast<ProfileWord>(anywhere_[i]);
+    auto hash = mix(seed_, count);
     if (timed) hash = mix(mix(hash, std::bit_cast<std::uint64_t>(validity_.from)), std::bit_cast<std::uint64_t>(validity_.until));
+    for (std::size_t i = 0; i < t_.mask_words; ++i) hash = mix(hash, anywhere_[i]);
     for (const auto word : words_) hash = mix(hash, std::bit_cast<std::uint64_t>(word));
     const auto is_same = [&](std::uint32_t held) {
       const auto* at = t_.profiles.begin() + held;
-      if (!(*at++ == head)) return false;
-      if (timed && !(t_.validities[(at++)->first] == validity_)) return false;
-      return std::equal(words_.begin(), words_.end(), at);
+      return at->first == count && (!timed || t_.validities[at->second] == validity_) && std::equal(bits, bits + t_.mask_words, at + 1) &&
+             std::equal(words_.begin(), words_.end(), at + 1 + t_.mask_words);
     };
     return interner_.number(finish(hash), is_same, [&] {
       const auto at = static_cast<std::uint32_t>(t_.profiles.size());
-      t_.profiles.push_back(head);
-      if (timed) {
-        t_.profiles.push_back({static_cast<std::uint32_t>(t_.validities.size()), 0});
-        t_.validities.push_back(validity_);
-      }
+      t_.profiles.push_back({count, timed ? static_cast<std::uint32_t>(t_.validities.size()) : 0});
+      if (timed) t_.validities.push_back(validity_);
+      std::copy(bits, bits + t_.mask_words, t_.profiles.extend(t_.mask_words));
       std::copy(words_.begin(), words_.end(), t_.profiles.extend(words_.size()));
       return at;
     });

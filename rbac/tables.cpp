@@ -6,7 +6,7 @@
 namespace rosterd::rbac {
 namespace {
 
-constexpr std::size_t kHead = 2 * sizeof(std::uint32_t);  // index, state; then each text behind its length
+constexpr std::size_t kHead = sizeof(std::uint32_t);  // the number; then each text behind its length
 
 /// LEB128: one byte for a text below 128, which nearly every name is.
 void append_length(Array<char>& out, std::size_t length) {
@@ -28,19 +28,9 @@ std::string_view take_text(const char*& at) {
 
 }  // namespace
 
-void ProbeTable::make(std::size_t keys) {
-  const auto capacity = keys + keys / 4 + 2;
-  tags_.reserve(capacity);
-  tags_.assign(capacity, 0);
-  values_.reserve(capacity);
-  values_.assign(capacity, 0);
-}
-
-std::uint32_t Tables::append(std::uint32_t state, std::string_view key, std::string_view second) {
+std::uint32_t Tables::append(std::string_view key, std::string_view second) {
   const auto offset = static_cast<std::uint32_t>(texts.size());
-  char* head = texts.extend(kHead);
-  std::memset(head, 0, sizeof(std::uint32_t));
-  std::memcpy(head + sizeof(std::uint32_t), &state, sizeof state);
+  std::memset(texts.extend(kHead), 0, kHead);
   for (const auto text : {key, second}) {
     append_length(texts, text.size());
     std::copy(text.begin(), text.end(), texts.extend(text.size()));
@@ -51,22 +41,14 @@ std::uint32_t Tables::append(std::uint32_t state, std::string_view key, std::str
 Record Tables::record_at(std::uint32_t offset) const noexcept {
   Record out;
   const char* at = texts.data() + offset;
-  std::memcpy(&out.index, at, sizeof out.index);
-  std::memcpy(&out.state, at + sizeof out.index, sizeof out.state);
+  std::memcpy(&out.number, at, kHead);
   at += kHead;
   out.key = take_text(at);
   out.second = take_text(at);
   return out;
 }
 
-std::uint32_t Tables::state_at(std::uint32_t offset) const noexcept {
-  std::uint32_t out;
-  std::memcpy(&out, texts.data() + offset + sizeof out, sizeof out);
-  return out;
-}
-
-void Tables::set_index(std::uint32_t offset, std::uint32_t number) { std::memcpy(texts.data() + offset, &number, sizeof number); }
-void Tables::set_state(std::uint32_t offset, std::uint32_t state) { std::memcpy(texts.data() + offset + sizeof state, &state, sizeof state); }
+void Tables::set_number(std::uint32_t offset, std::uint32_t number) { std::memcpy(texts.data() + offset, &number, kHead); }
 
 std::uint64_t Tables::hash_of(std::uint64_t id) const noexcept {
   // Ids are numbers rosterd hands out itself; nobody can choose them, so mixing is enough (the finaliser of SplitMix64).
@@ -83,45 +65,49 @@ std::optional<std::uint32_t> Tables::number_of(PrincipalId id) const noexcept {
 
 Subject Tables::find(PrincipalType type, PrincipalId id) const noexcept {
   const auto number = number_of(id);
-  if (!number) return {};
-  const auto held = state(*number);
-  if (type_of(held) != type) return {};
-  return {.kind = Subject::Found, .index = *number, .state = held};
+  if (!number || type_of(states[*number]) != type) return {};
+  return {.kind = Subject::Found, .index = *number, .state = states[*number]};
 }
 
 Subject Tables::find(PrincipalType type, std::string_view folded, std::uint64_t hash) const noexcept {
   if (folded.empty()) return {};
-  Record held;
-  const auto* value = by_key.find(hash, [&](std::uint32_t candidate) {
-    held = record_at(candidate & kRecordBits);
-    return type_of(held.state) == type && ((candidate & kSecond) == 0 ? held.key : held.second) == folded;
+  std::uint32_t number = 0;
+  const auto* slot = by_key.find(hash, [&](const KeySlot& candidate) {
+    const auto offset = candidate.entry & KeySlot::kRecordBits;
+    prefetch_profile(candidate.state);
+    __builtin_prefetch(texts.data() + offset);
+    __builtin_prefetch(texts.data() + offset + 64);
+    const auto record = record_at(offset);
+    number = record.number;
+    return type_of(candidate.state) == type && ((candidate.entry & KeySlot::kSecond) == 0 ? record.key : record.second) == folded;
   });
-  if (value == nullptr) return {};
-  if ((*value & kAmbiguous) != 0) return {.kind = Subject::Ambiguous};
-  return {.kind = Subject::Found, .index = held.index, .state = held.state};
+  if (slot == nullptr) return {};
+  if ((slot->entry & KeySlot::kAmbiguous) != 0) return {.kind = Subject::Ambiguous};
+  return {.kind = Subject::Found, .index = number, .state = slot->state};
 }
 
 void Tables::index_keys(std::size_t keys) {
   by_key.make(keys);
-  const auto add = [&](std::uint32_t entry, const Record& record, std::string_view key) {
+  const auto add = [&](KeySlot slot, std::string_view key) {
     if (key.empty()) return;
-    const auto type = type_of(record.state);
-    const auto [value, fresh] = by_key.insert(hash_of(type, key), entry, [&](std::uint32_t candidate) {
-      const auto held = record_at(candidate & kRecordBits);
-      return type_of(held.state) == type && ((candidate & kSecond) == 0 ? held.key : held.second) == key;
+    const auto type = type_of(slot.state);
+    const auto [held, fresh] = by_key.insert(hash_of(type, key), slot, [&](const KeySlot& candidate) {
+      const auto record = record_at(candidate.entry & KeySlot::kRecordBits);
+      return type_of(candidate.state) == type && ((candidate.entry & KeySlot::kSecond) == 0 ? record.key : record.second) == key;
     });
     // Active principals stand before suspended ones; two active ones are ambiguous, whoever else has the key.
-    const bool same = ((*value ^ entry) & kRecordBits) == 0;
-    if (fresh || same || (record.state & kActive) == 0 || (*value & kAmbiguous) != 0) return;
-    if ((state_at(*value & kRecordBits) & kActive) == 0)
-      *value = entry;
+    const bool same = ((held->entry ^ slot.entry) & KeySlot::kRecordBits) == 0;
+    if (fresh || same || (slot.state & kActive) == 0 || (held->entry & KeySlot::kAmbiguous) != 0) return;
+    if ((held->state & kActive) == 0)
+      *held = slot;
     else
-      *value |= kAmbiguous;
+      held->entry |= KeySlot::kAmbiguous;
   };
-  for (const auto offset : records) {
+  for (std::uint32_t number = 0; number < size(); ++number) {
+    const auto offset = records[number];
     const auto record = record_at(offset);
-    add(offset, record, record.key);
-    if (type_of(record.state) == PrincipalType::User) add(offset | kSecond, record, record.second);
+    add({offset, states[number]}, record.key);
+    if (type_of(states[number]) == PrincipalType::User) add({offset | KeySlot::kSecond, states[number]}, record.second);
   }
 }
 
@@ -133,7 +119,7 @@ std::span<const BindingRow> Tables::bindings_of(std::uint32_t number) const noex
 }
 
 std::uint64_t Tables::bytes() const {
-  std::uint64_t total = sizeof(CompiledSnapshot) + ids.bytes() + records.bytes() + texts.bytes() + by_id.bytes() + by_key.bytes() + parent_rows.bytes() +
+  std::uint64_t total = sizeof(CompiledSnapshot) + ids.bytes() + states.bytes() + records.bytes() + texts.bytes() + by_id.bytes() + by_key.bytes() + parent_rows.bytes() +
                         parents.bytes() + bindings.bytes() + extras.bytes() + namespaces.bytes() + masks.bytes() + profiles.bytes() + validities.bytes() +
                         roles.capacity() * sizeof(RoleRow) + permission_masks.capacity() * sizeof(PairMask);
   for (const auto& role : roles) total += role.name.capacity() > 15 ? role.name.capacity() + 1 : 0;  // longer ones are apart
@@ -163,7 +149,7 @@ std::uint64_t Tables::content_hash() const {
   for (std::uint32_t number = 0; number < size(); ++number) {
     const auto held = record(number);
     put(ids[number]);
-    put(held.state & ~kProfileBits);
+    put(states[number] & ~kProfileBits);
     put_text(held.key);
     put_text(held.second);
     put(static_cast<std::uint64_t>(groups_of(number).size()));

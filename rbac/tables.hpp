@@ -12,7 +12,7 @@
 #include "rbac/namespaces.hpp"
 #include "rbac/region.hpp"
 #include "rbac/snapshot.hpp"
-#include "schema/core/hash.hpp"
+#include "rbac/text_hash.hpp"
 
 namespace rosterd::rbac {
 
@@ -28,11 +28,18 @@ inline constexpr std::uint32_t kSuperAdmin = 1U << 29;
 inline constexpr std::uint32_t kTypeShift = 30;
 [[nodiscard]] inline PrincipalType type_of(std::uint32_t state) { return static_cast<PrincipalType>(state >> kTypeShift); }
 
-/// Open addressing over 32-bit values, one tag byte a slot, so that a probe looks at a value only when seven hash bits agree.
-/// Made once for a known number of keys, 80 % full at most.
+/// Open addressing with one tag byte a slot, so that a probe looks at a value only when seven hash bits agree. Made once for a known
+/// number of keys, seven eighths full at most.
+template <class Value>
 class ProbeTable {
  public:
-  void make(std::size_t keys);
+  void make(std::size_t keys) {
+    const auto capacity = keys + keys / 7 + 2;
+    tags_.reserve(capacity);
+    tags_.assign(capacity, 0);
+    values_.reserve(capacity);
+    values_.assign(capacity, Value{});
+  }
   [[nodiscard]] std::size_t bytes() const { return tags_.bytes() + values_.bytes(); }
   void prefetch(std::uint64_t hash) const noexcept {
     const auto slot = home(hash);
@@ -41,13 +48,13 @@ class ProbeTable {
   }
   /// The value with that hash which `is_it` accepts; nullptr when there is none.
   template <class IsIt>
-  [[nodiscard]] const std::uint32_t* find(std::uint64_t hash, IsIt&& is_it) const noexcept {
+  [[nodiscard]] const Value* find(std::uint64_t hash, IsIt&& is_it) const noexcept {
     const auto slot = locate(hash, is_it);
     return tags_[slot] == 0 ? nullptr : &values_[slot];
   }
   /// The same, or a new slot holding `fresh`; tells which.
   template <class IsIt>
-  std::pair<std::uint32_t*, bool> insert(std::uint64_t hash, std::uint32_t fresh, IsIt&& is_it) {
+  std::pair<Value*, bool> insert(std::uint64_t hash, Value fresh, IsIt&& is_it) {
     const auto slot = locate(hash, is_it);
     if (tags_[slot] != 0) return {&values_[slot], false};
     tags_[slot] = tag_of(hash);
@@ -69,22 +76,22 @@ class ProbeTable {
   }
 
   Array<std::uint8_t> tags_;  ///< 0 = empty
-  Array<std::uint32_t> values_;
+  Array<Value> values_;
 };
 
-/// One word of a profile. A profile is a head {count, mask of everything granted anywhere}, when timed a word {index of its
-/// validity, 0}, then `count` words {node, mask} sorted by node.
+/// One word of a profile. A profile is a head {count, validity}, the union of everything granted anywhere (mask_words words of
+/// bits), then `count` words {node, mask} sorted by node.
 struct ProfileWord {
   std::uint32_t first = 0;
   std::uint32_t second = 0;
   bool operator==(const ProfileWord&) const = default;
 };
-inline constexpr std::uint32_t kTimed = 1U << 31;    ///< of a head's count: holds only within its validity
-inline constexpr std::uint32_t kWalk = 1U << 30;     ///< of a head's count: nothing precomputed, always walk the graph
+inline constexpr std::uint32_t kTimed = 1U << 31;  ///< of a head's count: holds only within its validity
+inline constexpr std::uint32_t kWalk = 1U << 30;   ///< of a head's count: nothing precomputed, always walk the graph
 inline constexpr std::uint32_t kCountBits = kWalk - 1;
 inline constexpr std::uint32_t kAdminGrant = 1U << 31;  ///< of a word's mask: an Admin binding is among the grants
-inline constexpr std::uint32_t kEmptyProfile = 0;       ///< word 0: nothing granted
-inline constexpr std::uint32_t kWalkProfile = 1;        ///< word 1: see kWalk
+inline constexpr std::uint32_t kEmptyProfile = 0;       ///< where it starts: nothing granted
+inline constexpr std::uint32_t kWalkProfile = 5;        ///< where it starts: see kWalk
 
 /// At `from` <= t < `until` the profile is what the bindings give; outside one more or one fewer of them is alive.
 struct Validity {
@@ -115,10 +122,19 @@ struct BindingExtra {
 
 /// A stored principal as its record has it.
 struct Record {
-  std::uint32_t index = 0;
-  std::uint32_t state = 0;
+  std::uint32_t number = 0;
   std::string_view key;     ///< folded username or name
   std::string_view second;  ///< of a user the e-mail, of a group the name as shown
+};
+
+/// Where a key leads: the record it stands in, which of its two texts it is, and a copy of the principal's state, so that a check
+/// fetches the record (to compare the text) and the profile at the same time.
+struct KeySlot {
+  static constexpr std::uint32_t kAmbiguous = 1U << 31;  ///< several active principals have the key
+  static constexpr std::uint32_t kSecond = 1U << 30;     ///< the record's second text; else the first
+  static constexpr std::uint32_t kRecordBits = kSecond - 1;
+  std::uint32_t entry = 0;
+  std::uint32_t state = 0;
 };
 
 struct Subject {
@@ -136,11 +152,12 @@ struct Tables {
   // Principals are numbered users first, then groups, then service accounts, each by id: equal rows give equal numbers.
   std::uint32_t users = 0, groups = 0, service_accounts = 0;
   Array<std::uint64_t> ids;
+  Array<std::uint32_t> states;
   Array<std::uint32_t> records;  ///< by number: where its record starts in `texts`
   Array<char> texts;
-  ProbeTable by_id;   ///< id -> number
-  ProbeTable by_key;  ///< folded key -> record and which text; kAmbiguous when several active principals have it
-  KeyedHash key_hash;
+  ProbeTable<std::uint32_t> by_id;  ///< id -> number
+  ProbeTable<KeySlot> by_key;
+  TextHash text_hash;
   std::uint64_t id_seed = random_u64();
 
   Array<std::uint32_t> parent_rows;  ///< by number: where its groups start in `parents`; one more at the end
@@ -150,41 +167,39 @@ struct Tables {
   Array<BindingExtra> extras;
   Namespaces namespaces;
   Array<PairMask> masks;
+  std::uint32_t mask_words = 1;  ///< how many of a mask's words the catalogue uses
   Array<ProfileWord> profiles;
   Array<Validity> validities;
   std::uint64_t profile_count = 0;
 
-  // A value in by_key is where the record starts and which of its two texts is meant: with the record alone, a slot that holds the
-  // e-mail could be taken for one that holds the username of the same person.
-  static constexpr std::uint32_t kAmbiguous = 1U << 31;
-  static constexpr std::uint32_t kSecond = 1U << 30;
-  static constexpr std::size_t kMaxTexts = kSecond;
-  static constexpr std::uint32_t kRecordBits = kSecond - 1;
+  static constexpr std::size_t kMaxTexts = KeySlot::kSecond;
 
   [[nodiscard]] std::uint32_t size() const { return users + groups + service_accounts; }
   [[nodiscard]] bool is_group(std::uint32_t number) const { return number - users < groups; }
   [[nodiscard]] Record record_at(std::uint32_t offset) const noexcept;
   [[nodiscard]] Record record(std::uint32_t number) const noexcept { return record_at(records[number]); }
-  [[nodiscard]] std::uint32_t state(std::uint32_t number) const noexcept { return state_at(records[number]); }
-  [[nodiscard]] std::uint32_t state_at(std::uint32_t offset) const noexcept;
-  void set_index(std::uint32_t offset, std::uint32_t number);
-  void set_state(std::uint32_t offset, std::uint32_t state);
-  /// Appends a record; gives where it starts.
-  std::uint32_t append(std::uint32_t state, std::string_view key, std::string_view second);
+  /// Appends a record without its number; gives where it starts.
+  std::uint32_t append(std::string_view key, std::string_view second);
+  void set_number(std::uint32_t offset, std::uint32_t number);
 
   [[nodiscard]] std::uint64_t hash_of(PrincipalType type, std::string_view folded) const noexcept {
-    return key_hash(folded).high ^ (static_cast<std::uint64_t>(type) * 0x9e3779b97f4a7c15U);
+    return text_hash(folded, text_hash.seed() + static_cast<std::uint64_t>(type));
   }
   [[nodiscard]] std::uint64_t hash_of(std::uint64_t id) const noexcept;
   [[nodiscard]] std::optional<std::uint32_t> number_of(PrincipalId id) const noexcept;
   [[nodiscard]] Subject find(PrincipalType type, PrincipalId id) const noexcept;
   [[nodiscard]] Subject find(PrincipalType type, std::string_view folded, std::uint64_t hash) const noexcept;
+  void prefetch_profile(std::uint32_t state) const noexcept {
+    const auto* profile = profiles.data() + (state & kProfileBits);
+    __builtin_prefetch(profile);
+    __builtin_prefetch(profile + 8);  // the next line: most profiles take two
+  }
 
   [[nodiscard]] std::span<const std::uint32_t> groups_of(std::uint32_t number) const noexcept {
     return {parents.data() + parent_rows[number], parents.data() + parent_rows[number + 1]};
   }
   [[nodiscard]] std::span<const BindingRow> bindings_of(std::uint32_t number) const noexcept;
-  /// Fills by_key from the records; equal keys are settled here once (R7).
+  /// Fills by_key from the records and the finished states; equal keys are settled here once (R7).
   void index_keys(std::size_t keys);
   [[nodiscard]] std::uint64_t bytes() const;
   [[nodiscard]] std::uint64_t content_hash() const;
