@@ -129,6 +129,7 @@ void PrivateSlapd::write_conf() {
       temp_.file("slapd.pid"));
   if (options_.tls)
     conf += fmt::format("TLSCertificateFile {}\nTLSCertificateKeyFile {}\n", options_.tls->cert_file, options_.tls->key_file);
+  if (!options_.ca_file.empty()) conf += fmt::format("TLSCACertificateFile {}\n", options_.ca_file);
   conf += options_.global_conf + "\n";
   for (std::size_t i = 0; i < options_.suffixes.size(); ++i) {
     const std::string data = fmt::format("{}/db{}", dir_, i);
@@ -179,6 +180,8 @@ void PrivateSlapd::load() {
     // A kept database says with a mark of ours that it was loaded to the end.
     const std::string mark = fmt::format("{}/db{}/loaded-{}", dir_, *suffix, std::filesystem::path(file).filename().string());
     if (std::filesystem::exists(mark)) continue;
+    if (file == options_.ldif_files.front())  // what a load that was cut off has left
+      for (const char* part : {"data.mdb", "lock.mdb"}) std::filesystem::remove(fmt::format("{}/db{}/{}", dir_, *suffix, part));
     slapadd(*suffix, file);
     write_file(mark, "");
   }
@@ -189,8 +192,8 @@ void PrivateSlapd::start() {
   for (int attempt = 0;; ++attempt) {
     std::string listen = url() + "/";
     if (options_.tls) listen += " " + tls_url() + "/";
-    // "-d none" keeps it in the foreground, logging errors only.
-    server_.emplace(Argv{"/usr/sbin/slapd", "-f", temp_.file("slapd.conf"), "-h", listen, "-d", "none"},
+    // -d keeps it in the foreground; "none" logs errors only.
+    server_.emplace(Argv{"/usr/sbin/slapd", "-f", temp_.file("slapd.conf"), "-h", listen, "-d", options_.debug},
                     ProcessOptions{.output = temp_.file("log"), .death_signal = SIGKILL});
     const bool up = wait_until([&] { return !server_->is_running() || (accepts(port_) && std::filesystem::exists(temp_.file("slapd.pid"))); },
                                Milliseconds(60'000));

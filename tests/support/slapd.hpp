@@ -26,8 +26,10 @@ class PrivateSlapd {
     /// line everybody may read.
     std::string database_conf{};
     std::optional<Certificate> tls{};      ///< adds ldaps:// and StartTLS
+    std::string ca_file{};                 ///< with tls: the authority the server shows along with its certificate
     int port = 0;                        ///< 0 = a free one
-    std::string dir{};                     ///< keep the database in this folder (loaded only when it is empty): for benches
+    std::string dir{};                     ///< keep the database in this folder (ldif_files are loaded into it once): for benches
+    std::string debug = "none";            ///< slapd -d: "stats" logs every operation with its attributes
   };
   PrivateSlapd() : PrivateSlapd(Options{}) {}
   explicit PrivateSlapd(Options options);  ///< loads and starts
