@@ -4,7 +4,6 @@
 
 #include <ldap.h>
 #include <openldap.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -267,26 +266,16 @@ Result<SearchEnd> Client::search(const Search& request, const OnEntry& on_entry)
 }
 
 Result<ldapmsg*> Client::next(int operation) {
-  for (;;) {
-    timeval now{};
-    LDAPMessage* message = nullptr;
-    watchdog_->enter();
-    const int kind = ldap_result(handle_, operation, LDAP_MSG_ONE, &now, &message);
-    if (kind == 0) {
-      // Only now: decoded data may sit in TLS and read-ahead buffers, where poll cannot see it. The watchdog ends this wait.
-      pollfd wait{.fd = watchdog_->fd(), .events = POLLIN, .revents = 0};
-      ::poll(&wait, 1, -1);
-    }
-    watchdog_->leave();
-    if (kind > 0) {
-      if (watchdog_->reason() == Watchdog::Reason::None) return message;
-      ldap_msgfree(message);
-    }
-    if (kind < 0 || watchdog_->reason() != Watchdog::Reason::None) {
-      lost_ = true;
-      return fail(lost("reading"));
-    }
-  }
+  LDAPMessage* message = nullptr;
+  watchdog_->enter();
+  // One message at a time, never a whole result in memory. libldap looks into its TLS and read-ahead buffers before it polls the
+  // descriptor; without a timeout it polls once per wait, and the watchdog ends a wait that is too long.
+  const int kind = ldap_result(handle_, operation, LDAP_MSG_ONE, nullptr, &message);
+  watchdog_->leave();
+  if (kind > 0 && watchdog_->reason() == Watchdog::Reason::None) return message;
+  if (kind > 0) ldap_msgfree(message);
+  lost_ = true;
+  return fail(lost("reading"));
 }
 
 Result<void> Client::decode(ldapmsg* message) {

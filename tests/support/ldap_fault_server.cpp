@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -183,6 +184,8 @@ LdapFaultServer::LdapFaultServer(Options options) : options_(std::move(options))
       if (::poll(&wait, 1, 20) <= 0) continue;  // looks at the stop token in between
       const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
       if (fd < 0) continue;
+      const int on = 1;
+      ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
       ++connections_;
       {
         const std::lock_guard lock(mutex_);
