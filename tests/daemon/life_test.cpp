@@ -1,0 +1,173 @@
+// The life of the real daemon on its embedded PostgreSQL, as its service manager sees it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <regex>
+
+#include "daemon/http/token.hpp"
+#include "tests/daemon/daemon_process.hpp"
+#include "tests/support/postgres.hpp"
+
+namespace rosterd::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+/// The process id of the embedded PostgreSQL, from its own pid file.
+pid_t postgres_of(const DaemonProcess& daemon) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(daemon.file("state")))
+    if (entry.path().filename() == "postmaster.pid") return static_cast<pid_t>(std::stol(read_file(entry.path())));
+  return -1;
+}
+
+std::size_t position(const std::vector<std::string>& heard, std::string_view part) {
+  const auto found = std::find_if(heard.begin(), heard.end(), [&](const std::string& message) { return message.find(part) != std::string::npos; });
+  return static_cast<std::size_t>(found - heard.begin());
+}
+
+TEST(Life, StartsServesReloadsAndStopsOnItsEmbeddedPostgres) {
+  DaemonProcess daemon;
+  daemon.start_ready({{"WATCHDOG_USEC", "3000000"}});
+
+  // start
+  EXPECT_THAT(daemon.get("/healthz"), StartsWith("200 "));
+  EXPECT_THAT(daemon.get("/readyz"), StartsWith("200 "));
+  EXPECT_LT(position(daemon.notify.heard, "STATUS=starting the embedded PostgreSQL"), position(daemon.notify.heard, "READY=1"));
+  EXPECT_THAT(daemon.notify.next_with("WATCHDOG=1"), HasSubstr("WATCHDOG=1"));
+  EXPECT_THAT(daemon.log(), HasSubstr("daemon.ready port="));
+
+  // the setup secret: in the log, and in a file nobody else reads
+  struct stat about {};
+  ASSERT_EQ(::stat(daemon.file("state/setup-secret").c_str(), &about), 0);
+  EXPECT_EQ(about.st_mode & 07777, 0600u);
+  auto secret = read_file(daemon.file("state/setup-secret"));
+  secret.erase(secret.find_last_not_of("\r\n") + 1);
+  EXPECT_THAT(daemon.log(), HasSubstr("setup.open secret=" + secret));
+  ASSERT_EQ(::stat(daemon.file("state/secret.key").c_str(), &about), 0);
+  EXPECT_EQ(about.st_mode & 07777, 0600u);
+
+  // a second daemon on the same state directory
+  const auto second = run({kRosterd, "--config", daemon.file("rosterd.toml")});
+  EXPECT_EQ(second.status, 69) << second.output;
+  EXPECT_THAT(second.output, HasSubstr(fmt::format("another rosterd (process {}) uses the state directory", daemon.process().pid())));
+
+  // reload: what can change changes, what cannot is named, errors change nothing
+  daemon.configure("[log]\nlevel = \"debug\"\n[sync]\nworkers = 7\nallowed_networks = [\"10.0.0.0/8\"]");
+  daemon.process().kill(SIGHUP);
+  EXPECT_THAT(daemon.notify.next_with("RELOADING=1"), HasSubstr("MONOTONIC_USEC="));
+  EXPECT_THAT(daemon.notify.next_with("READY=1"), HasSubstr("STATUS=serving 0 tenants"));
+  EXPECT_THAT(daemon.log(), AllOf(HasSubstr("config.needs_restart setting=sync.workers"), HasSubstr("config.reloaded changed=sync.allowed_networks,log.level")));
+  daemon.configure("[log]\nlevel = \"loud\"");
+  daemon.process().kill(SIGHUP);
+  EXPECT_FALSE(daemon.notify.next_with("READY=1").empty());
+  EXPECT_THAT(daemon.log(), HasSubstr("config.refused"));
+  EXPECT_THAT(daemon.get("/readyz"), StartsWith("200 "));
+
+  // stop
+  const auto postgres = postgres_of(daemon);
+  ASSERT_GT(postgres, 0);
+  EXPECT_EQ(daemon.stop(), 0);
+  EXPECT_FALSE(daemon.notify.next_with("STOPPING=1").empty());
+  EXPECT_THAT(daemon.log(), testing::ContainsRegex("http.stopped(.|\n)*daemon.parts_stopped(.|\n)*postgres.stopped(.|\n)*daemon.stopped"));
+  EXPECT_EQ(::kill(postgres, 0), -1) << "the embedded PostgreSQL has ended before its daemon";
+
+  // and again, on what the first life left
+  daemon.configure("");
+  daemon.start_ready();
+  EXPECT_THAT(daemon.get("/readyz"), StartsWith("200 "));
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
+TEST(Life, AnUnattendedInstallHasItsSuperAdminAndTokenAfterTheFirstStart) {
+  DaemonProcess daemon("[setup]\ncredential_file = \"${CREDENTIALS_DIRECTORY}/first-admin\"");
+  const auto credential = run_ok({kRosterd, "--new-credential", "ada@example.org"});
+  daemon.dir().write("credentials/first-admin", credential, 0400);
+  const auto token = credential.substr(credential.find("rst_"), 40);
+  const std::map<std::string, std::string> environment{{"CREDENTIALS_DIRECTORY", daemon.file("credentials")}};
+  daemon.start_ready(environment);
+  EXPECT_THAT(daemon.get("/v1/me", token), AllOf(StartsWith("200 "), HasSubstr("ada@example.org")));
+  EXPECT_THAT(daemon.get("/v1/me", http::make_token()), StartsWith("401 "));
+  EXPECT_THAT(daemon.log(), AllOf(HasSubstr("setup.done account=acc_"), Not(HasSubstr("setup.open")), Not(HasSubstr(token))));
+  EXPECT_EQ(daemon.stop(), 0);
+  // Afterwards the file is of no interest any more.
+  std::filesystem::remove(daemon.file("credentials/first-admin"));
+  daemon.start_ready(environment);
+  EXPECT_THAT(daemon.get("/v1/me", token), StartsWith("200 "));
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
+TEST(Life, AnEmbeddedPostgresThatIsKilledComesBackAndSoDoesTheDaemon) {
+  DaemonProcess daemon;
+  daemon.start_ready();
+  const auto before = postgres_of(daemon);
+  ASSERT_GT(before, 0);
+  ASSERT_EQ(::kill(before, SIGKILL), 0);
+  EXPECT_TRUE(daemon.logs("postgres.died"));
+  EXPECT_TRUE(wait_until([&] { return daemon.get("/readyz").starts_with("200 "); }, Milliseconds(60'000))) << daemon.log();
+  EXPECT_NE(postgres_of(daemon), before);
+  EXPECT_TRUE(daemon.process().is_running());
+  EXPECT_THAT(daemon.get("/healthz"), StartsWith("200 "));
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
+TEST(Life, APostgresThatIsAwayAtTheStartIsWaitedFor) {
+  PrivatePostgres server;
+  const auto database = server.fresh_database();
+  server.stop();
+  DaemonProcess daemon(fmt::format("[database]\nurl = \"{}\"\nowner_url = \"{}\"", database.app_url, database.owner_url));
+  daemon.start();
+  EXPECT_FALSE(daemon.notify.next_with("STATUS=waiting for PostgreSQL").empty()) << daemon.log();
+  EXPECT_TRUE(daemon.logs("store.away"));
+  EXPECT_TRUE(daemon.process().is_running());
+  server.start();
+  EXPECT_FALSE(daemon.notify.next_with("READY=1").empty()) << daemon.log();
+  EXPECT_THAT(daemon.log(), HasSubstr("store.back"));
+
+  // Away and back while serving, without a restart.
+  server.stop();
+  EXPECT_TRUE(wait_until([&] { return daemon.get("/readyz").starts_with("503 "); }, Milliseconds(30'000)));
+  EXPECT_THAT(daemon.get("/healthz"), StartsWith("200 "));
+  EXPECT_FALSE(daemon.notify.next_with("store away").empty());
+  server.start();
+  EXPECT_TRUE(wait_until([&] { return daemon.get("/readyz").starts_with("200 "); }, Milliseconds(60'000))) << daemon.log();
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
+TEST(Life, AStartThatWaitsForPostgresEndsAtSigterm) {
+  PrivatePostgres server;
+  const auto database = server.fresh_database();
+  server.stop();
+  DaemonProcess daemon(fmt::format("[database]\nurl = \"{}\"\nowner_url = \"{}\"", database.app_url, database.owner_url));
+  daemon.start();
+  ASSERT_FALSE(daemon.notify.next_with("STATUS=waiting for PostgreSQL").empty()) << daemon.log();
+  EXPECT_EQ(daemon.stop(), 0);
+  EXPECT_THAT(daemon.log(), HasSubstr("daemon.stopped"));
+}
+
+TEST(Life, ARoleThatCouldBypassRowLevelSecurityIsAConfigurationError) {
+  const auto database = PrivatePostgres::shared().fresh_database();
+  DaemonProcess daemon(fmt::format("[database]\nurl = \"{}\"\nowner_url = \"{}\"", database.superuser_url, database.owner_url));
+  daemon.start();
+  EXPECT_EQ(daemon.process().wait(Milliseconds(30'000)), 78) << daemon.log();
+  EXPECT_THAT(daemon.log(), HasSubstr("daemon.failed"));
+}
+
+TEST(Life, APortThatIsTakenIsSaidWith69) {
+  const auto database = PrivatePostgres::shared().fresh_database();
+  const auto settings = fmt::format("[database]\nurl = \"{}\"\nowner_url = \"{}\"", database.app_url, database.owner_url);
+  DaemonProcess first(settings);
+  first.start_ready();
+  DaemonProcess second;
+  second.dir().write("rosterd.toml", fmt::format("{}\n[server]\nlisten = \"127.0.0.1:{}\"\n[state]\ndirectory = \"state\"\n", settings, first.port()));
+  second.start();
+  EXPECT_EQ(second.process().wait(Milliseconds(30'000)), 69) << second.log();
+  EXPECT_THAT(second.log(), HasSubstr("server.listen"));
+  EXPECT_EQ(first.stop(), 0);
+}
+
+}  // namespace
+}  // namespace rosterd::test
