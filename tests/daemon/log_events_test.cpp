@@ -31,7 +31,7 @@ std::map<std::string, Levels> logged_events() {
 
 std::map<std::string, Levels> documented_events() {
   // | `sync.held` | warning | tenant, source, run | … |
-  const std::regex row(R"(\| `([a-z_.]+)` \| ([a-z, ]+) \| [^|]* \| [^|]+ \|)"), word("[a-z]+");
+  const std::regex row(R"(\| `([a-z_.]+)` \| ([a-z, ]+) \|[^|]*\| [^|]+ \|)"), word("[a-z]+");
   std::map<std::string, Levels> events;
   const auto text = content_of(std::filesystem::path(ROSTERD_SOURCE_DIR) / "docs/log-events.md");
   for (std::sregex_iterator it(text.begin(), text.end(), row), end; it != end; ++it) {
