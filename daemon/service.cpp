@@ -227,7 +227,8 @@ Result<void> Service::Parts::open_port() {
                                                                              .connector_options = connections->options(),
                                                                              .clock = clock,
                                                                              .setup = gate,
-                                                                             .token_pepper = token_pepper});
+                                                                             .token_pepper = token_pepper,
+                                                                             .reloaded_options = [this] { return connections->options(); }});
   if (!started) return fail(started.error(), "server.listen");
   http = std::move(*started);
   return {};

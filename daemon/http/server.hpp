@@ -3,6 +3,7 @@
 // side. What rosterd means by its answers lives in those; this room knows the paths, the shapes, who may ask, and how errors look.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +45,7 @@ struct HttpServices {
   const Clock& clock;
   SetupGate& setup;
   std::string token_pepper;
+  std::function<connectors::ConnectorOptions()> reloaded_options = {};  ///< what holds now, where a reload may change connector_options
 };
 
 /// Listens from start() to stop(). The services are borrowed and outlive it.

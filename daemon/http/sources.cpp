@@ -263,7 +263,8 @@ Result<Reply> test_source(Call& call) {
   if (!opened) {
     failed(opened.error());
   } else {
-    auto connector = (*type)->make({.json = *opened, .learnt = state ? state->learnt : std::string()}, call.app.services.connector_options);
+    const auto& services = call.app.services;
+    auto connector = (*type)->make({.json = *opened, .learnt = state ? state->learnt : std::string()}, services.reloaded_options ? services.reloaded_options() : services.connector_options);
     if (connector)
       findings = (*connector)->test(call.app.stopping.get_token());
     else
