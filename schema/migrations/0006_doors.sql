@@ -169,3 +169,15 @@ BEGIN
     WHERE r.tenant_id = c.tenant_id AND r.run_id = c.run_id AND r.finished_at < older_than AND r.approval_expires_at IS NULL AND r.outcome > 2;
   GET DIAGNOSTICS change_rows = ROW_COUNT;
 END $$;
+
+-- Numbers for principals, `how_many` in a row; gives the first. nextval and setval are two steps, so everybody who takes a number takes it
+-- here, one after the other until commit; the daemon's role has no right on the sequence itself and cannot wind it back.
+CREATE FUNCTION door_reserve_ids(how_many bigint) RETURNS bigint
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = rosterd, pg_temp AS $$
+DECLARE first_one bigint;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('rosterd.principal_seq'));
+  first_one := nextval('principal_seq');
+  IF how_many > 1 THEN PERFORM setval('principal_seq', first_one + how_many - 1); END IF;
+  RETURN first_one;
+END $$;

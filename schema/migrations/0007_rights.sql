@@ -5,7 +5,7 @@ CREATE FUNCTION give_rights(app name) RETURNS void LANGUAGE plpgsql SET search_p
 DECLARE f regprocedure;
 BEGIN
   EXECUTE format('GRANT USAGE ON SCHEMA rosterd TO %I', app);
-  EXECUTE format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA rosterd TO %I', app);
+  EXECUTE format('GRANT USAGE ON SEQUENCE account_seq, token_seq, tenant_seq, tenant_epoch_seq, role_seq, binding_seq, source_seq, run_seq, audit_seq TO %I', app);
   EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON account, account_token, tenant, tenant_user, tenant_group, service_account, '
                  'service_account_token, membership, role, binding, source, source_state, source_lease, run TO %I', app);
   EXECUTE format('GRANT SELECT, INSERT ON run_change, audit TO %I', app);

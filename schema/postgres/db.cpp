@@ -20,16 +20,18 @@ std::string first_line(std::string_view message) {
   return std::string(message.substr(0, message.find('\n')));
 }
 
+/// An answer without a SQLSTATE is libpq's own: the server did not answer. libpq does not always mark such a connection as bad.
 bool is_connection_state(std::string_view sqlstate) {
-  return sqlstate.starts_with("08") || sqlstate == "57P01" || sqlstate == "57P02" || sqlstate == "57P03";
+  return sqlstate.empty() || sqlstate.starts_with("08") || sqlstate == "57P01" || sqlstate == "57P02" || sqlstate == "57P03";
 }
 
 /// SOCI's exception as ours. get_error_message, not what(): the latter lists the statement's values, secrets among them.
 [[noreturn]] void rethrow(const soci::soci_error& error, PGconn* connection) {
   std::string state;
-  if (const auto* own = dynamic_cast<const soci::postgresql_soci_error*>(&error)) state = own->sqlstate();
+  const auto* own = dynamic_cast<const soci::postgresql_soci_error*>(&error);
+  if (own) state = own->sqlstate();
   if (state.find_first_not_of(" ") == std::string::npos) state.clear();
-  const bool lost = connection == nullptr || PQstatus(connection) == CONNECTION_BAD || is_connection_state(state);
+  const bool lost = connection == nullptr || PQstatus(connection) == CONNECTION_BAD || (own && is_connection_state(state));
   throw DbError(first_line(error.get_error_message()), state, lost);
 }
 
@@ -124,9 +126,8 @@ bool Db::is_open() { return open_ && PQstatus(raw()) == CONNECTION_OK; }
 PGconn* Db::raw() { return static_cast<soci::postgresql_session_backend*>(session_.get_backend())->conn_; }
 
 void Db::fail_with_connection(const char* doing) {
-  const bool lost = PQstatus(raw()) == CONNECTION_BAD;
   const auto text = first_line(PQerrorMessage(raw()));
-  throw DbError(fmt::format("{}: {}", doing, text.empty() ? "server closed the connection" : text), "", lost);
+  throw DbError(fmt::format("{}: {}", doing, text.empty() ? "server closed the connection" : text), "", true);
 }
 
 std::uint64_t Db::run(std::string_view sql, Values values) { return each(sql, values, nullptr); }
@@ -142,6 +143,10 @@ std::uint64_t Db::each(std::string_view sql, Values values, const std::function<
     texts.push_back(value.text());
     nulls.push_back(value.is_null() ? soci::i_null : soci::i_ok);
   }
+  // SOCI 4.0.3 names the parameters when it adds context to an error, and throws out_of_range instead of the error where a statement has
+  // none of its own :names. A comment gives it some; $1, $2 stay what counts.
+  std::string statement_text(sql);
+  for (std::size_t i = 0; i < values.size(); ++i) statement_text += fmt::format("{} :v{}", i == 0 ? " --" : "", i + 1);
   try {
     // A one-time query is one round trip (PQexecParams); SOCI's default would prepare, execute and deallocate.
     soci::statement statement(session_);
@@ -149,7 +154,7 @@ std::uint64_t Db::each(std::string_view sql, Values values, const std::function<
     for (std::size_t i = 0; i < texts.size(); ++i) statement.exchange(soci::use(texts[i], nulls[i]));
     if (use) statement.exchange(soci::into(row));
     statement.alloc();
-    statement.prepare(std::string(sql), soci::details::st_one_time_query);
+    statement.prepare(statement_text, soci::details::st_one_time_query);
     statement.define_and_bind();
     if (!use) {
       statement.execute(true);

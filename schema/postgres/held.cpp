@@ -109,11 +109,7 @@ Result<RecentLeaving> PostgresStore::recent_leaving(const TenantId& tenant, Sour
 Result<std::uint64_t> PostgresStore::reserve_principal_ids(std::uint64_t count) {
   if (count == 0 || count > 100'000'000) return fail(Errc::InvalidInput, "between 1 and 100000000 ids can be reserved at once, not {}", count);
   return pool_->run(Mode::Write, "reserving ids", [&](Db& db) -> Result<std::uint64_t> {
-    // nextval and setval are two steps; between two of us doing both they would give one range twice.
-    db.simple("SELECT pg_advisory_xact_lock(hashtext('rosterd.principal_seq'))");
-    const auto first = static_cast<std::uint64_t>(db.number("SELECT nextval('principal_seq')"));
-    if (count > 1) db.number("SELECT setval('principal_seq', $1)", {first + count - 1});
-    return first;
+    return static_cast<std::uint64_t>(db.number("SELECT door_reserve_ids($1)", {count}));
   });
 }
 

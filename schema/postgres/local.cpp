@@ -39,7 +39,7 @@ Result<Written<User>> PostgresStore::create_user(const TenantId& tenant, const U
   if (user.email && !is_email(*user.email)) return fail(Errc::InvalidInput, "email: '{}' is not an e-mail address", *user.email);
   return in_tenant(*pool_, Mode::Write, tenant, "creating a user", [&](Tenancy& inside) -> Result<Written<User>> {
     static constexpr std::string_view kInsert =
-        "INSERT INTO tenant_user AS u (tenant_id, id, username, email, first_name, last_name) VALUES ($1, nextval('principal_seq'), $2, $3, $4, $5) "
+        "INSERT INTO tenant_user AS u (tenant_id, id, username, email, first_name, last_name) VALUES ($1, door_reserve_ids(1), $2, $3, $4, $5) "
         "ON CONFLICT (tenant_id, username) WHERE source_id = 0 DO NOTHING RETURNING {}";
     const auto email = user.email ? std::optional(fold(*user.email)) : std::nullopt;
     const auto made = inside.db.first(fmt::format(kInsert, kUserColumns), {inside.number, fold(user.username), email, user.first_name, user.last_name}, read_user);
@@ -79,7 +79,7 @@ Result<Written<Group>> PostgresStore::create_group(const TenantId& tenant, std::
     if (inside.db.number("SELECT 1 FROM tenant_group WHERE tenant_id = $1 AND name_key = $2", {inside.number, fold(name)}) != 0)
       return fail_as("name_taken", Errc::Conflict, "there is a group {} already", name);
     static constexpr std::string_view kInsert =
-        "INSERT INTO tenant_group AS g (tenant_id, id, name, name_key) VALUES ($1, nextval('principal_seq'), $2, $3) RETURNING {}";
+        "INSERT INTO tenant_group AS g (tenant_id, id, name, name_key) VALUES ($1, door_reserve_ids(1), $2, $3) RETURNING {}";
     const auto made = inside.db.first(fmt::format(kInsert, kGroupColumns), {inside.number, name, fold(name)}, read_group);
     const auto revision = inside.bump();
     inside.audit(actor, {.action = "created", .object_type = "group", .object_id = text(PrincipalType::Group, made->id), .object_name = made->name, .before = {},

@@ -16,6 +16,14 @@ constexpr const char* begin_of(Mode mode) {
   return "BEGIN";
 }
 
+/// Ends a transaction that shall not be.
+void abandon(Db& db) {
+  if (!db.is_open() || PQtransactionStatus(db.raw()) == PQTRANS_ACTIVE)
+    db.close();  // in the middle of an answer that nobody reads any more
+  else
+    db.simple("ROLLBACK");
+}
+
 }  // namespace
 
 /// Gives the connection back whatever happens.
@@ -84,11 +92,12 @@ Result<void> Pool::transaction(Mode mode, std::string_view doing, const std::fun
       }
       db.simple("ROLLBACK");
       return {};
+    } catch (const DbError& error) {
+      if (error.lost) db.close();
+      else abandon(db);
+      throw;
     } catch (...) {
-      if (PQstatus(db.raw()) == CONNECTION_BAD || PQtransactionStatus(db.raw()) == PQTRANS_ACTIVE)
-        db.close();  // dead, or in the middle of an answer nobody reads any more
-      else
-        db.simple("ROLLBACK");
+      abandon(db);
       throw;
     }
   } catch (const DbError& error) {

@@ -15,11 +15,10 @@ namespace rosterd::test {
     const auto& ok_result = (expression);                             \
     ASSERT_TRUE(ok_result.has_value()) << ok_result.error().what;     \
   } while (false)
-#define EXPECT_OK(expression)                                         \
-  do {                                                                \
-    const auto& ok_result = (expression);                             \
-    EXPECT_TRUE(ok_result.has_value()) << ok_result.error().what;     \
-  } while (false)
+#define EXPECT_OK(expression)                                                   \
+  if (const auto& ok_result = (expression); ok_result.has_value()) { \
+  } else                                                                        \
+    ADD_FAILURE() << ok_result.error().what << ' '
 #define EXPECT_FAILS(expression, errc)                                \
   do {                                                                \
     const auto& failing_result = (expression);                        \

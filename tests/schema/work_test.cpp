@@ -1,0 +1,171 @@
+#include <thread>
+
+#include "tests/schema/store_fixture.hpp"
+
+// Who syncs what: leases, the queue, housekeeping, what becomes of a deleted source's objects.
+
+namespace rosterd::test {
+namespace {
+
+class WorkTest : public StoreTest {
+ protected:
+  std::optional<Work> try_claim(const std::string& holder, Millis lease = Millis(60'000)) { return must(store->claim(holder, lease, soon())); }
+};
+
+TEST_F(WorkTest, ASourceIsRunByOneHolderAtATime) {
+  make_source(acme, "corp");
+  const auto work = try_claim("one");
+  ASSERT_TRUE(work.has_value());
+  EXPECT_EQ(work->run.outcome, Outcome::Running);
+  EXPECT_EQ(work->source.name, "corp");
+  EXPECT_FALSE(try_claim("two").has_value());
+  EXPECT_FALSE(must(store->next_due()).has_value()) << "a source under a live lease does not count";
+  ASSERT_OK(store->heartbeat(work->lease, Millis(60'000), R"({"phase":"reading users"})"));
+  EXPECT_EQ(must(store->run(acme, work->run.id)).progress, R"({"phase":"reading users"})");
+  ASSERT_OK(store->finish(work->lease, ended(Outcome::Unchanged)));
+  EXPECT_EQ(must(store->run(acme, work->run.id)).outcome, Outcome::Unchanged);
+  ASSERT_TRUE(try_claim("two").has_value());
+}
+
+TEST_F(WorkTest, ManyClaimersGetEverySourceOnce) {
+  for (int i = 0; i < 12; ++i) make_source(acme, fmt::format("s{}", i));
+  std::vector<std::thread> claimers;
+  std::mutex mutex;
+  std::vector<std::string> got;
+  const auto other = open_store(database);
+  for (int i = 0; i < 6; ++i)
+    claimers.emplace_back([&, i] {
+      Store& mine = i % 2 ? *store : *other;
+      while (const auto work = must(mine.claim(fmt::format("h{}", i), Millis(60'000), soon()))) {
+        const std::lock_guard lock(mutex);
+        got.push_back(work->source.name);
+      }
+    });
+  for (auto& claimer : claimers) claimer.join();
+  EXPECT_EQ(got.size(), 12u);
+  std::sort(got.begin(), got.end());
+  EXPECT_EQ(std::unique(got.begin(), got.end()), got.end());
+}
+
+TEST_F(WorkTest, AnExpiredLeaseIsTakenOverAndTheOldHolderIsStale) {
+  make_source(acme, "corp");
+  const auto old = try_claim("one", Millis(1));
+  std::this_thread::sleep_for(Millis(20));  // the lease is the database's clock, which no test can turn
+  const auto next = try_claim("two");
+  ASSERT_TRUE(next.has_value());
+  EXPECT_GT(next->lease.fence, old->lease.fence);
+  const auto left = must(store->run(acme, old->run.id));
+  EXPECT_EQ(left.outcome, Outcome::Abandoned);
+  EXPECT_EQ(left.reason, "lease_expired");
+  EXPECT_EQ(store->heartbeat(old->lease, Millis(1000), "").error().slug, "stale_fence");
+}
+
+TEST_F(WorkTest, TheSweepMarksWhatNobodyHoldsAnyMore) {
+  make_source(acme, "corp");
+  const auto old = try_claim("one", Millis(1));
+  std::this_thread::sleep_for(Millis(20));  // as above
+  EXPECT_EQ(must(store->sweep(soon())), 1u);
+  EXPECT_EQ(must(store->sweep(soon())), 0u);
+  EXPECT_EQ(must(store->run(acme, old->run.id)).outcome, Outcome::Abandoned);
+  EXPECT_EQ(store->heartbeat(old->lease, Millis(1000), "").error().slug, "stale_fence");
+}
+
+TEST_F(WorkTest, RequestedRunsComeBeforeScheduledOnesAndDisabledOnesNever) {
+  const auto a = make_source(acme, "a"), b = make_source(acme, "b");
+  const auto requested = must(store->request_run(acme, b.id, RunMode::Full, false, kSomebody));
+  const auto work = try_claim("one");
+  EXPECT_EQ(work->run.id, requested.id);
+  EXPECT_EQ(work->run.mode, RunMode::Full);
+  must(store->change_tenant(acme, {.name = {}, .enabled = false}, kSomebody));
+  EXPECT_FALSE(try_claim("two").has_value());
+  EXPECT_EQ(store->heartbeat(work->lease, Millis(1000), "").error().slug, "stale_fence");
+  EXPECT_EQ(must(store->run(acme, requested.id)).outcome, Outcome::Abandoned);
+  EXPECT_FAILS(store->request_run(acme, a.id, RunMode::Auto, false, kSomebody), Errc::Conflict);
+  must(store->change_tenant(acme, {.name = {}, .enabled = true}, kSomebody));
+  EXPECT_TRUE(try_claim("two").has_value());
+}
+
+TEST_F(WorkTest, ATenantWithManySourcesDoesNotKeepAnotherWaiting) {
+  for (int i = 0; i < 3; ++i) make_source(acme, fmt::format("s{}", i));
+  make_tenant("beta");
+  make_source(TenantId{"beta"}, "only");
+  EXPECT_EQ(try_claim("one")->lease.tenant.value, "acme");
+  EXPECT_EQ(try_claim("two")->lease.tenant.value, "beta");
+}
+
+TEST_F(WorkTest, TheNextRunIsWhenItsEndSaidAndARequestIsDueNow) {
+  const auto source = make_source(acme, "corp");
+  const auto work = *try_claim("one");
+  auto end = ended(Outcome::Failed);
+  end.failures = 3;
+  end.next_due = soon() + std::chrono::hours(5);
+  must(store->finish(work.lease, end));
+  EXPECT_FALSE(try_claim("one").has_value());
+  EXPECT_EQ(must(store->next_due()), end.next_due);
+  const auto status = must(store->status(acme)).at(0);
+  EXPECT_EQ(status.failures, 3u);
+  EXPECT_EQ(status.next_run, end.next_due);
+  EXPECT_EQ(status.last_run->id, work.run.id);
+  must(store->request_run(acme, source.id, RunMode::Auto, false, kSomebody));
+  EXPECT_LT(*must(store->next_due()), soon());
+  EXPECT_TRUE(try_claim("one").has_value());
+}
+
+TEST_F(WorkTest, AnApprovalNobodyGaveExpires) {
+  make_source(acme, "corp");
+  const auto work = *try_claim("one");
+  auto end = ended(Outcome::Held);
+  end.approval_expires_at = soon();
+  must(stage(work)->keep(end));
+  must(store->sweep(soon() + std::chrono::hours(1)));
+  EXPECT_EQ(must(store->run(acme, work.run.id)).reason, "approval_expired");
+  EXPECT_EQ(store->approve_run(acme, work.run.id, end.plan->hash, kSomebody).error().slug, "plan_outdated");
+}
+
+TEST_F(WorkTest, ADeletedSourcesObjectsAreSuspendedAndPurgedAfterThirtyDays) {
+  const auto source = make_source(acme, "corp");
+  const auto work = *try_claim("one");
+  auto plan = stage(work);
+  const auto ada = next_id(), devs = next_id();
+  must(plan->user(of(ChangeKind::Added, ada, person("ada"))));
+  must(plan->group(of(ChangeKind::Added, devs, team("devs"))));
+  must(plan->edge(edge(ChangeKind::EdgeAdded, devs, ada)));
+  must(plan->apply(ended(Outcome::Applied)));
+  plan.reset();
+
+  EXPECT_FAILS(store->delete_source(acme, source.id, false, kSomebody), Errc::Conflict);
+  must(store->delete_source(acme, source.id, true, kSomebody));
+  EXPECT_EQ(must(store->user(acme, "ada")).source_suspended, Leaving::SourceDeleted);
+  EXPECT_EQ(must(store->group(acme, "devs")).source_suspended, Leaving::SourceDeleted);
+  EXPECT_EQ(must(store->run(acme, work.run.id)).source_name, "corp") << "what runs did outlives their source";
+
+  const auto before = must(store->tenant(acme)).revision;
+  must(store->sweep(soon() + std::chrono::days(29)));
+  EXPECT_OK(store->user(acme, "ada"));
+  must(store->sweep(soon() + std::chrono::days(31)));
+  EXPECT_FAILS(store->user(acme, "ada"), Errc::NotFound);
+  EXPECT_EQ(sql("SELECT count(*) FROM rosterd.membership"), "0");
+  EXPECT_GT(must(store->tenant(acme)).revision, before);
+  EXPECT_TRUE(must(store->linked_user(acme, admin)).has_value()) << "local people are nobody's to purge";
+}
+
+TEST_F(WorkTest, ReservedIdsNeverOverlap) {
+  std::vector<std::thread> threads;
+  std::mutex mutex;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
+  for (std::uint64_t t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (std::uint64_t i = 0; i < 25; ++i) {
+        const auto count = 1 + (i * 7 + t) % 50;
+        const auto first = must(store->reserve_principal_ids(count));
+        const std::lock_guard lock(mutex);
+        ranges.emplace_back(first, first + count);
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  std::sort(ranges.begin(), ranges.end());
+  for (std::size_t i = 1; i < ranges.size(); ++i) EXPECT_LE(ranges[i - 1].second, ranges[i].first);
+}
+
+}  // namespace
+}  // namespace rosterd::test
