@@ -49,17 +49,22 @@ class DaemonProcess {
   [[nodiscard]] const TempDir& dir() const { return dir_; }
   [[nodiscard]] int port() const { return port_; }
   /// Body and status of a GET, by way of curl's program: "200 {…}"; "000 " when nobody answers.
-  [[nodiscard]] std::string get(const std::string& path, const std::string& token = {}) const {
-    Argv argv{"curl", "-s", "--max-time", "20", "-w", "\n%{http_code}", fmt::format("http://127.0.0.1:{}{}", port_, path)};
-    if (!token.empty()) argv.insert(argv.end(), {"-H", "Authorization: Bearer " + token});
-    const auto output = run(argv).output;
-    const auto line = output.rfind('\n');
-    return output.substr(line + 1) + " " + output.substr(0, line);
+  [[nodiscard]] std::string get(const std::string& path, const std::string& token = {}) const { return request(path, token, {}); }
+  [[nodiscard]] std::string post(const std::string& path, const std::string& token, const std::string& json) const {
+    return request(path, token, {"-H", "Content-Type: application/json", "--data", json});
   }
 
   NotifySocket notify;
 
  private:
+  [[nodiscard]] std::string request(const std::string& path, const std::string& token, const Argv& more) const {
+    Argv argv{"curl", "-s", "--max-time", "20", "-w", "\n%{http_code}", fmt::format("http://127.0.0.1:{}{}", port_, path)};
+    argv.insert(argv.end(), more.begin(), more.end());
+    if (!token.empty()) argv.insert(argv.end(), {"-H", "Authorization: Bearer " + token});
+    const auto output = run(argv).output;
+    const auto line = output.rfind('\n');
+    return output.substr(line + 1) + " " + output.substr(0, line);
+  }
   [[nodiscard]] std::string log_file() const { return dir_.file("log"); }
   TempDir dir_{"rosterd-daemon"};
   int port_;

@@ -1,7 +1,10 @@
 // The life of the real daemon on its embedded PostgreSQL, as its service manager sees it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <regex>
 
@@ -146,6 +149,69 @@ TEST(Life, AStartThatWaitsForPostgresEndsAtSigterm) {
   ASSERT_FALSE(daemon.notify.next_with("STATUS=waiting for PostgreSQL").empty()) << daemon.log();
   EXPECT_EQ(daemon.stop(), 0);
   EXPECT_THAT(daemon.log(), HasSubstr("daemon.stopped"));
+}
+
+/// A directory that takes connections (the kernel does, for a listening socket) and never says a word.
+class MuteDirectory {
+ public:
+  MuteDirectory() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    if (::bind(fd_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(fd_, 16) != 0) throw std::runtime_error("making a mute directory");
+    ::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
+    port = ntohs(address.sin_port);
+  }
+  ~MuteDirectory() { ::close(fd_); }
+  int port = 0;
+
+ private:
+  int fd_;
+};
+
+/// A daemon in the middle of a sync that would go on for an hour.
+void start_syncing_from(DaemonProcess& daemon, const MuteDirectory& directory) {
+  const auto credential = run_ok({kRosterd, "--new-credential", "ada@example.org"});
+  daemon.dir().write("first-admin", credential, 0400);
+  const auto token = credential.substr(credential.find("rst_"), 40);
+  daemon.start_ready();
+  ASSERT_THAT(daemon.post("/v1/tenants", token, R"({"id":"acme","name":"Acme"})"), StartsWith("201 "));
+  ASSERT_THAT(daemon.post("/v1/tenants/acme/sources", token,
+                          fmt::format(R"({{"name":"corp","type":"ldap","settings":{{"url":"ldap://127.0.0.1:{}","preset":"openldap",)"
+                                      R"("users":{{"base":"ou=people,dc=acme"}},"groups":{{"base":"ou=groups,dc=acme"}}}}}})",
+                                      directory.port)),
+              StartsWith("201 "));
+  ASSERT_TRUE(daemon.logs("sync.started tenant=acme")) << daemon.log();
+}
+
+std::string slow_settings(const DaemonProcess& daemon, std::string_view shutdown_deadline) {
+  return fmt::format("[setup]\ncredential_file = \"{}\"\n[sync]\nallowed_networks = [\"127.0.0.0/8\"]\noperation_timeout = \"1h\"\nshutdown_deadline = \"{}\"",
+                     daemon.file("first-admin"), shutdown_deadline);
+}
+
+TEST(Life, SigtermAbandonsARunningSyncWithinTheDeadline) {
+  const MuteDirectory directory;
+  DaemonProcess daemon;
+  daemon.configure(slow_settings(daemon, "1s"));
+  start_syncing_from(daemon, directory);
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(10));
+  EXPECT_THAT(daemon.log(), testing::AnyOf(HasSubstr("sync.abandoned tenant=acme"), HasSubstr("daemon.left_behind")));
+  EXPECT_THAT(daemon.log(), testing::ContainsRegex("postgres.stopped(.|\n)*daemon.stopped"));
+}
+
+TEST(Life, ASecondSigtermMakesTheEndQuick) {
+  const MuteDirectory directory;
+  DaemonProcess daemon;
+  daemon.configure(slow_settings(daemon, "10m"));
+  start_syncing_from(daemon, directory);
+  daemon.process().kill(SIGTERM);
+  ASSERT_FALSE(daemon.notify.next_with("1 running syncs may finish").empty()) << daemon.log();
+  EXPECT_FALSE(daemon.process().wait(Milliseconds(1'000)).has_value()) << "it gives the sync its time";
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+  EXPECT_THAT(daemon.log(), HasSubstr("sync.abandoned tenant=acme"));
 }
 
 TEST(Life, ARoleThatCouldBypassRowLevelSecurityIsAConfigurationError) {
