@@ -56,15 +56,18 @@ class Reading {
 
  private:
   static bool is_section(std::string_view path) {
-    return std::any_of(settings().begin(), settings().end(),
-                       [&](const Setting& setting) { return setting.path.starts_with(path) && setting.path.substr(path.size()).starts_with('.'); });
+    return std::any_of(settings().begin(), settings().end(), [&](const Setting& setting) {
+      return setting.path.starts_with(path) && setting.path.substr(path.size()).starts_with('.');
+    });
   }
 
   void unknown(const std::string& path, unsigned line, bool is_table) {
     const auto nearest = nearest_setting(path);
     if (is_section(path)) return problem_at(line, fmt::format("{}: is a section; write [{}] and its settings below", path, path));
-    if (is_table) return problem_at(line, fmt::format("{}: there is no such section; take it out (docs/configuration.md lists them)", path));
-    if (nearest.empty()) return problem_at(line, fmt::format("{}: there is no such setting; take it out (docs/configuration.md lists them)", path));
+    if (is_table)
+      return problem_at(line, fmt::format("{}: there is no such section; take it out (docs/configuration.md lists them)", path));
+    if (nearest.empty())
+      return problem_at(line, fmt::format("{}: there is no such setting; take it out (docs/configuration.md lists them)", path));
     problem_at(line, fmt::format("{}: there is no such setting; did you mean {}?", path, nearest));
   }
 
@@ -136,7 +139,8 @@ class Reading {
       if (!found)
         return problem(std::string(setting.path),
                        fmt::format("the environment has no variable {}; {}", name,
-                                   name == "CREDENTIALS_DIRECTORY" ? "systemd sets it when the unit has a LoadCredential= line" : "set it, or write the path out"));
+                                   name == "CREDENTIALS_DIRECTORY" ? "systemd sets it when the unit has a LoadCredential= line"
+                                                                   : "set it, or write the path out"));
       text.replace(from, to - from + 1, *found);
       from += found->size();
     }
@@ -148,8 +152,8 @@ class Reading {
 
   /// Files that rosterd only reads must be there. One in a folder that this user may not enter is left to the daemon's own user.
   void must_exist(std::string_view setting, const Path& path) {
-    constexpr std::array<std::string_view, 6> kReadOnly{"server.tls_certificate_file",  "server.tls_key_file",
-                                                        "database.password_file",       "database.owner_password_file",
+    constexpr std::array<std::string_view, 6> kReadOnly{"server.tls_certificate_file",     "server.tls_key_file",
+                                                        "database.password_file",          "database.owner_password_file",
                                                         "database.embedded.bin_directory", "secrets.token_pepper_file"};
     if (std::find(kReadOnly.begin(), kReadOnly.end(), setting) == kReadOnly.end()) return;
     std::error_code error;
@@ -181,7 +185,8 @@ Result<Config> parse(std::string_view text, const Path& file, const Environment&
   try {
     reading.table(toml::parse(text, file.string()), "");
   } catch (const toml::parse_error& error) {
-    reading.problem_at(error.source().begin.line, fmt::format("not TOML: {}; mend this line first, the rest was not read", error.description()));
+    reading.problem_at(error.source().begin.line,
+                       fmt::format("not TOML: {}; mend this line first, the rest was not read", error.description()));
   }
   return reading.finish();
 }
@@ -194,7 +199,8 @@ Result<Config> load(const Path& file, const Environment& environment) {
   if (in) text << in.rdbuf();
   if (!in || in.bad()) {
     const auto why = std::generic_category().message(errno);
-    return fail(Errc::InvalidInput, "{}: cannot be read: {}; name another with --config, or start from the commented rosterd.example.toml", file.string(), why);
+    return fail(Errc::InvalidInput, "{}: cannot be read: {}; name another with --config, or start from the commented rosterd.example.toml",
+                file.string(), why);
   }
   return parse(text.str(), file, environment);
 }

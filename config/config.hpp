@@ -54,8 +54,8 @@ struct Database {
 };
 
 struct Embedded {
-  Path directory;               ///< default: <state.directory>/postgres
-  Path bin_directory;           ///< default: the newest PostgreSQL >= 15 of the machine
+  Path directory;                   ///< default: <state.directory>/postgres
+  Path bin_directory;               ///< default: the newest PostgreSQL >= 15 of the machine
   std::string run_as = "postgres";  ///< when rosterd itself runs as root, which PostgreSQL refuses
   Millis start_timeout{60'000};
   std::map<std::string, std::string> settings;  ///< PostgreSQL's own, over rosterd's defaults

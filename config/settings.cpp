@@ -35,7 +35,8 @@ struct Count {
   Result<std::uint32_t> read(const Value& value) const {
     const auto* number = std::get_if<std::int64_t>(&value);
     if (number == nullptr) return wrong_kind(value, fmt::format("a whole number from {} to {}", least, most));
-    if (*number < least || *number > most) return fail(Errc::InvalidInput, "{} is out of range; write a number from {} to {}", *number, least, most);
+    if (*number < least || *number > most)
+      return fail(Errc::InvalidInput, "{} is out of range; write a number from {} to {}", *number, least, most);
     return static_cast<std::uint32_t>(*number);
   }
   static std::string show(std::uint32_t value) { return fmt::format("{}", value); }
@@ -49,7 +50,8 @@ struct Duration {
     const auto parsed = parse_duration(*given);
     if (!parsed) return fail(Errc::InvalidInput, "{}; write a number with ms, s, m, h or d", parsed.error().what);
     if (*parsed < least || *parsed > most)
-      return fail(Errc::InvalidInput, "{} is out of range; write a duration from {} to {}", *given, duration_text(least), duration_text(most));
+      return fail(Errc::InvalidInput, "{} is out of range; write a duration from {} to {}", *given, duration_text(least),
+                  duration_text(most));
     return *parsed;
   }
   static std::string show(Millis value) { return toml_string(duration_text(value)); }
@@ -59,10 +61,12 @@ struct Bytes {
   std::uint64_t least, most;
   Result<std::uint64_t> read(const Value& value) const {
     Result<std::uint64_t> parsed = wrong_kind(value, "a size such as \"1MiB\"");
-    if (const auto* number = std::get_if<std::int64_t>(&value); number != nullptr && *number >= 0) parsed = static_cast<std::uint64_t>(*number);
+    if (const auto* number = std::get_if<std::int64_t>(&value); number != nullptr && *number >= 0)
+      parsed = static_cast<std::uint64_t>(*number);
     if (const auto* given = std::get_if<std::string>(&value); given != nullptr) parsed = parse_bytes(*given);
     if (parsed && (*parsed < least || *parsed > most))
-      return fail(Errc::InvalidInput, "{} is out of range; write a size from {} to {}", bytes_text(*parsed), bytes_text(least), bytes_text(most));
+      return fail(Errc::InvalidInput, "{} is out of range; write a size from {} to {}", bytes_text(*parsed), bytes_text(least),
+                  bytes_text(most));
     return parsed;
   }
   static std::string show(std::uint64_t value) { return toml_string(bytes_text(value)); }
@@ -104,7 +108,8 @@ struct DatabaseUrl {
     if (!embedded_allowed && given->empty()) return *given;
     // The URL itself may hold a password and is not repeated in the message.
     if (!given->starts_with("postgresql://") && !given->starts_with("postgres://"))
-      return fail(Errc::InvalidInput, "is not a PostgreSQL URL; write {}postgresql://user@host:5432/database", embedded_allowed ? "\"embedded\" or " : "");
+      return fail(Errc::InvalidInput, "is not a PostgreSQL URL; write {}postgresql://user@host:5432/database",
+                  embedded_allowed ? "\"embedded\" or " : "");
     return *given;
   }
   static std::string show(const std::string& value) { return toml_string(without_password(value)); }
@@ -132,8 +137,9 @@ struct PostgresSettings {
     const auto* table = std::get_if<std::map<std::string, std::string>>(&value);
     if (table == nullptr) return wrong_kind(value, "a table of PostgreSQL settings, such as { shared_buffers = \"256MB\" }");
     // These decide who can reach the private cluster and how it is supervised.
-    constexpr std::array<std::string_view, 9> kOurs{"listen_addresses", "port", "unix_socket_directories", "unix_socket_permissions", "data_directory",
-                                                    "hba_file", "ident_file", "config_file", "external_pid_file"};
+    constexpr std::array<std::string_view, 9> kOurs{
+        "listen_addresses", "port",        "unix_socket_directories", "unix_socket_permissions", "data_directory", "hba_file",
+        "ident_file",       "config_file", "external_pid_file"};
     for (const auto& [name, setting] : *table) {
       if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_.") != std::string::npos)
         return fail(Errc::InvalidInput, "'{}' is not the name of a PostgreSQL setting; names are lower case, such as shared_buffers", name);
@@ -147,7 +153,9 @@ struct PostgresSettings {
   static std::string show(const std::map<std::string, std::string>& value) {
     if (value.empty()) return "{}";
     std::string out = "{ ";
-    for (const auto& [name, setting] : value) out += fmt::format("{}{} = {}", out.size() > 2 ? ", " : "", name.find('.') == std::string::npos ? name : toml_string(name), toml_string(setting));
+    for (const auto& [name, setting] : value)
+      out += fmt::format("{}{} = {}", out.size() > 2 ? ", " : "", name.find('.') == std::string::npos ? name : toml_string(name),
+                         toml_string(setting));
     return out + " }";
   }
 };
@@ -300,13 +308,15 @@ std::vector<Problem> contradictions(const Config& config) {
   const auto& [server, database, embedded, state, sync, secrets, setup, log, file] = config;
   if (server.tls_certificate_file.empty() != server.tls_key_file.empty()) {
     const bool key_missing = server.tls_key_file.empty();
-    problems.push_back({key_missing ? "server.tls_certificate_file" : "server.tls_key_file",
-                        fmt::format("stands without server.{}; name both for HTTPS or neither", key_missing ? "tls_key_file" : "tls_certificate_file")});
+    problems.push_back(
+        {key_missing ? "server.tls_certificate_file" : "server.tls_key_file",
+         fmt::format("stands without server.{}; name both for HTTPS or neither", key_missing ? "tls_key_file" : "tls_certificate_file")});
   }
   // A heartbeat or two may be lost without the source changing hands.
   if (sync.lease_expiry < 3 * sync.lease_heartbeat)
-    problems.push_back({"sync.lease_expiry", fmt::format("{} is less than three heartbeats of {}; write at least {}", duration_text(sync.lease_expiry),
-                                                         duration_text(sync.lease_heartbeat), duration_text(3 * sync.lease_heartbeat))});
+    problems.push_back(
+        {"sync.lease_expiry", fmt::format("{} is less than three heartbeats of {}; write at least {}", duration_text(sync.lease_expiry),
+                                          duration_text(sync.lease_heartbeat), duration_text(3 * sync.lease_heartbeat))});
   if (sync.connect_timeout > sync.read_deadline)
     problems.push_back({"sync.connect_timeout", "is longer than sync.read_deadline, which covers the whole read; make it shorter"});
   if (sync.operation_timeout > sync.read_deadline)
@@ -315,11 +325,13 @@ std::vector<Problem> contradictions(const Config& config) {
     for (const auto& [path, is_set] : {std::pair{"database.owner_url", !database.owner_url.empty()},
                                        std::pair{"database.password_file", !database.password_file.empty()},
                                        std::pair{"database.owner_password_file", !database.owner_password_file.empty()}})
-      if (is_set) problems.push_back({path, "has no meaning with the embedded PostgreSQL; take it out, or set database.url to a server's URL"});
+      if (is_set)
+        problems.push_back({path, "has no meaning with the embedded PostgreSQL; take it out, or set database.url to a server's URL"});
   } else if (!database.owner_password_file.empty() && database.owner_url.empty()) {
     problems.push_back({"database.owner_password_file", "stands without database.owner_url; add the URL or take the file out"});
   }
-  if (embedded.run_as.empty()) problems.push_back({"database.embedded.run_as", "is empty; name the user PostgreSQL runs as when rosterd is started as root"});
+  if (embedded.run_as.empty())
+    problems.push_back({"database.embedded.run_as", "is empty; name the user PostgreSQL runs as when rosterd is started as root"});
   if (state.directory.empty()) problems.push_back({"state.directory", "is empty; name the folder rosterd keeps its own files in"});
   return problems;
 }
@@ -336,9 +348,10 @@ void complete(Config& config) {
 std::vector<std::string> warnings(const Config& config) {
   std::vector<std::string> found;
   if (!is_loopback(config.server.listen) && config.server.tls_certificate_file.empty())
-    found.push_back(fmt::format("server.listen: {} answers plain HTTP to other machines: tokens travel readable; set server.tls_certificate_file and "
-                                "server.tls_key_file, or listen on 127.0.0.1 behind a proxy that speaks TLS",
-                                text(config.server.listen)));
+    found.push_back(
+        fmt::format("server.listen: {} answers plain HTTP to other machines: tokens travel readable; set server.tls_certificate_file and "
+                    "server.tls_key_file, or listen on 127.0.0.1 behind a proxy that speaks TLS",
+                    text(config.server.listen)));
   for (const auto& [path, url, file] : {std::tuple{"database.url", &config.database.url, "database.password_file"},
                                         std::tuple{"database.owner_url", &config.database.owner_url, "database.owner_password_file"}})
     if (without_password(*url) != *url) found.push_back(fmt::format("{}: holds a password; {} keeps it out of this file", path, file));
@@ -366,7 +379,8 @@ Changes changes(const Config& from, const Config& to) {
   // `show` hides passwords, so that a changed one would go unnoticed.
   if (from.database.url != to.database.url && without_password(from.database.url) == without_password(to.database.url))
     found.need_restart.emplace_back("database.url");
-  if (from.database.owner_url != to.database.owner_url && without_password(from.database.owner_url) == without_password(to.database.owner_url))
+  if (from.database.owner_url != to.database.owner_url &&
+      without_password(from.database.owner_url) == without_password(to.database.owner_url))
     found.need_restart.emplace_back("database.owner_url");
   return found;
 }

@@ -51,7 +51,8 @@ Result<Address> parse_address(std::string_view value) {
   // A bare IPv6 address with a port cannot be told from one without.
   if (!bracketed && host.find(':') != std::string_view::npos) return refuse();
   Address address{.host = std::string(host), .port = 0};
-  if (host.empty() || host.find_first_of(" \t/") != std::string_view::npos || !parse_number(value.substr(colon + 1), address.port)) return refuse();
+  if (host.empty() || host.find_first_of(" \t/") != std::string_view::npos || !parse_number(value.substr(colon + 1), address.port))
+    return refuse();
   return address;
 }
 
@@ -95,8 +96,8 @@ Result<void> check_network(std::string_view cidr) {
   // Bits below the prefix are ignored by some programs and not by others: say which network was meant.
   std::array<char, INET6_ADDRSTRLEN> meant{};
   inet_ntop(family, masked.data(), meant.data(), meant.size());
-  return fail(Errc::InvalidInput, "'{}' has bits set below its prefix; write \"{}/{}\" for the network or \"{}/{}\" for the one address", cidr,
-              meant.data(), prefix, address, width);
+  return fail(Errc::InvalidInput, "'{}' has bits set below its prefix; write \"{}/{}\" for the network or \"{}/{}\" for the one address",
+              cidr, meant.data(), prefix, address, width);
 }
 
 std::string without_password(std::string_view url) {

@@ -13,7 +13,8 @@ class Connections {
  public:
   Connections(const Secrets& secrets, connectors::ConnectorOptions options) : secrets_(secrets), options_(std::move(options)) {}
 
-  [[nodiscard]] Result<std::unique_ptr<connectors::Connector>> make(const TenantId& tenant, const Source& source, const SourceState& state) const;
+  [[nodiscard]] Result<std::unique_ptr<connectors::Connector>> make(const TenantId& tenant, const Source& source,
+                                                                    const SourceState& state) const;
   /// Of the settings as stored: secrets are no part of identity or scope.
   [[nodiscard]] static connectors::ConnectorType::Fingerprints fingerprints(const Source& source);
 

@@ -27,22 +27,28 @@ Result<FirstAdmin> parse_first_admin(std::string_view text) {
   FirstAdmin admin;
   std::string email;
   for (const auto& [key, value] : json.items()) {
-    std::string* target = key == "email" ? &email : key == "token" ? &admin.token : key == "first_name" ? &admin.first_name : key == "last_name" ? &admin.last_name : nullptr;
-    if (target == nullptr) return fail(Errc::InvalidInput, "has an unknown field '{}'; it takes email, token, first_name and last_name", key);
+    std::string* target = key == "email"        ? &email
+                          : key == "token"      ? &admin.token
+                          : key == "first_name" ? &admin.first_name
+                          : key == "last_name"  ? &admin.last_name
+                                                : nullptr;
+    if (target == nullptr)
+      return fail(Errc::InvalidInput, "has an unknown field '{}'; it takes email, token, first_name and last_name", key);
     if (!value.is_string()) return fail(Errc::InvalidInput, "{} is not a string", key);
     *target = value.get<std::string>();
   }
   admin.email = fold(email);
   if (!is_email(admin.email)) return fail(Errc::InvalidInput, "email is missing or is not an e-mail address");
   if (!http::plausible(admin.token))
-    return fail(Errc::InvalidInput, "token is missing or not of the form rosterd issues; `rosterd --new-credential {}` makes one", admin.email);
+    return fail(Errc::InvalidInput, "token is missing or not of the form rosterd issues; `rosterd --new-credential {}` makes one",
+                admin.email);
   return admin;
 }
 
 Result<FirstAdmin> read_first_admin(const std::filesystem::path& file) {
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return fail(Errc::InvalidInput, "setup.credential_file: opening {}: {}", file.string(), system_error_text());
-  struct stat about {};
+  struct stat about{};
   std::string text(kLargest, '\0');
   const bool known = ::fstat(fd, &about) == 0;
   const auto length = ::read(fd, text.data(), text.size());
@@ -51,8 +57,9 @@ Result<FirstAdmin> read_first_admin(const std::filesystem::path& file) {
   if (!known || length < 0) return fail(Errc::InvalidInput, "setup.credential_file: reading {}: {}", file.string(), why);
   // The group may read: systemd gives credentials to a unit's user through an ACL, whose mask shows as the group's bits.
   if ((about.st_mode & (S_IRWXO | S_IWGRP)) != 0)
-    return fail(Errc::InvalidInput, "setup.credential_file: {} can be read by other users (mode {:04o}); make a new token and chmod 600 the file", file.string(),
-                about.st_mode & 07777);
+    return fail(Errc::InvalidInput,
+                "setup.credential_file: {} can be read by other users (mode {:04o}); make a new token and chmod 600 the file",
+                file.string(), about.st_mode & 07777);
   text.resize(static_cast<std::size_t>(length));
   auto admin = parse_first_admin(text);
   if (!admin) return fail(admin.error(), "setup.credential_file: {}", file.string());

@@ -14,14 +14,14 @@
 namespace rosterd {
 
 struct Probe {
-  std::string part;                      ///< "http", "scheduler", "publisher"
+  std::string part;  ///< "http", "scheduler", "publisher"
   std::function<Result<void>()> is_alive;
 };
 
 struct HealthOptions {
   Millis period{5'000};
-  std::function<void()> alive;                ///< called after every round in which all parts moved
-  std::function<std::string()> status;        ///< one line for people
+  std::function<void()> alive;                          ///< called after every round in which all parts moved
+  std::function<std::string()> status;                  ///< one line for people
   std::function<void(const std::string&)> tell_status;  ///< called when that line has changed
 };
 

@@ -25,7 +25,8 @@ Result<InstanceLock> InstanceLock::take(const std::filesystem::path& directory) 
     const auto length = ::read(fd, holder.data(), holder.size() - 1);
     std::string_view pid(holder.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
     while (pid.ends_with('\n')) pid.remove_suffix(1);
-    return fail(Errc::Conflict, "another rosterd (process {}) uses the state directory {}; stop it, or give this one a state.directory of its own",
+    return fail(Errc::Conflict,
+                "another rosterd (process {}) uses the state directory {}; stop it, or give this one a state.directory of its own",
                 pid.empty() ? "unknown" : pid, directory.string());
   }
   const auto pid = fmt::format("{}\n", ::getpid());

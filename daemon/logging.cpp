@@ -16,20 +16,28 @@ namespace {
 
 int priority(log::Level level) {
   switch (level) {
-    case log::Level::Debug: return LOG_DEBUG;
-    case log::Level::Info: return LOG_INFO;
-    case log::Level::Warning: return LOG_WARNING;
-    case log::Level::Error: return LOG_ERR;
+    case log::Level::Debug:
+      return LOG_DEBUG;
+    case log::Level::Info:
+      return LOG_INFO;
+    case log::Level::Warning:
+      return LOG_WARNING;
+    case log::Level::Error:
+      return LOG_ERR;
   }
   return LOG_ERR;
 }
 
 spdlog::level::level_enum spdlog_level(log::Level level) {
   switch (level) {
-    case log::Level::Debug: return spdlog::level::debug;
-    case log::Level::Info: return spdlog::level::info;
-    case log::Level::Warning: return spdlog::level::warn;
-    case log::Level::Error: return spdlog::level::err;
+    case log::Level::Debug:
+      return spdlog::level::debug;
+    case log::Level::Info:
+      return spdlog::level::info;
+    case log::Level::Warning:
+      return spdlog::level::warn;
+    case log::Level::Error:
+      return spdlog::level::err;
   }
   return spdlog::level::err;
 }
@@ -59,7 +67,7 @@ log::Sink journal_sink() {
 
 config::LogFormat chosen_format(config::LogFormat wanted, const std::optional<std::string>& journal_stream, int standard_error) {
   if (wanted != config::LogFormat::Auto) return wanted;
-  struct stat about {};
+  struct stat about{};
   if (!journal_stream || fstat(standard_error, &about) != 0) return config::LogFormat::Text;
   return *journal_stream == fmt::format("{}:{}", about.st_dev, about.st_ino) ? config::LogFormat::Journald : config::LogFormat::Text;
 }

@@ -17,7 +17,8 @@ namespace rosterd {
 void start_logging(const config::Config& config);
 
 /// Auto: the journal when systemd connected standard error to it (JOURNAL_STREAM names that very file, sd_journal_print(3)), else text.
-[[nodiscard]] config::LogFormat chosen_format(config::LogFormat wanted, const std::optional<std::string>& journal_stream, int standard_error);
+[[nodiscard]] config::LogFormat chosen_format(config::LogFormat wanted, const std::optional<std::string>& journal_stream,
+                                              int standard_error);
 
 /// One event as journal fields "NAME=value": MESSAGE, PRIORITY, ROSTERD_EVENT, and ROSTERD_<KEY> for each of its own.
 [[nodiscard]] std::vector<std::string> journal_fields(log::Level level, std::string_view event, std::span<const log::Field> fields);

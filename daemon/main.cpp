@@ -20,15 +20,19 @@ namespace {
 int exit_status(Errc code) {
   switch (code) {
     case Errc::InvalidInput:
-    case Errc::Refused: return EX_CONFIG;
+    case Errc::Refused:
+      return EX_CONFIG;
     case Errc::Unavailable:
-    case Errc::Conflict: return EX_UNAVAILABLE;
-    case Errc::Stopped: return EX_OK;
+    case Errc::Conflict:
+      return EX_UNAVAILABLE;
+    case Errc::Stopped:
+      return EX_OK;
     case Errc::Unauthorized:
     case Errc::Forbidden:
     case Errc::NotFound:
     case Errc::CursorExpired:
-    case Errc::Internal: return EX_SOFTWARE;
+    case Errc::Internal:
+      return EX_SOFTWARE;
   }
   return EX_SOFTWARE;
 }
@@ -109,9 +113,13 @@ int start(int argc, char** argv) {
   bool check_only = false;
   app.add_option("--config,-c", file, "Configuration file")->type_name("FILE")->capture_default_str();
   auto* const checking = app.add_flag("--check-config", check_only, "Print what is in effect, or everything that is wrong, and end");
-  app.add_option("--new-credential", email, "Print a credential file for setup.credential_file, and end")->type_name("EMAIL")->excludes(checking);
+  app.add_option("--new-credential", email, "Print a credential file for setup.credential_file, and end")
+      ->type_name("EMAIL")
+      ->excludes(checking);
   app.set_version_flag("--version", "rosterd " ROSTERD_VERSION);
-  app.footer("Settings: docs/configuration.md. Exit status: 0 asked to stop, 64 command line, 69 something needed is away or taken, 70 a bug, 78 configuration.");
+  app.footer(
+      "Settings: docs/configuration.md. Exit status: 0 asked to stop, 64 command line, 69 something needed is away or taken, 70 a bug, 78 "
+      "configuration.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -27,8 +27,8 @@
 namespace rosterd {
 namespace {
 
-// A part that has not moved for this long does not move any more. Longer than the store's time-outs and than compiling the largest snapshot,
-// since a database that is slow or away must not look like a daemon that hangs.
+// A part that has not moved for this long does not move any more. Longer than the store's time-outs and than compiling the largest
+// snapshot, since a database that is slow or away must not look like a daemon that hangs.
 constexpr Millis kSilence{5 * 60'000};
 constexpr Millis kPingDeadline{10'000};
 // The first tries come quickly, since a database that starts together with us is there within seconds.
@@ -173,7 +173,8 @@ Result<void> Service::Parts::open_store(const std::stop_token& stop) {
 Result<void> Service::Parts::start_sync(const std::stop_token& stop) {
   catalogue = rbac::Catalogue::built_in();
   publisher = std::make_unique<sync::Publisher>(*store, snapshots, catalogue);
-  if (auto ok = until_available("publishing snapshots", stop, [&] { return publisher->start(); }); !ok) return fail(ok.error(), "publishing snapshots");
+  if (auto ok = until_available("publishing snapshots", stop, [&] { return publisher->start(); }); !ok)
+    return fail(ok.error(), "publishing snapshots");
   connections = std::make_unique<Connections>(*secrets, connector_options(config));
   sync::SchedulerOptions options;
   options.holder = lease_holder();
@@ -181,7 +182,8 @@ Result<void> Service::Parts::start_sync(const std::stop_token& stop) {
   options.heartbeat = config.sync.lease_heartbeat;
   options.lease = config.sync.lease_expiry;
   scheduler = std::make_unique<sync::Scheduler>(
-      *store, clock, *publisher, [this](const TenantId& tenant, const Source& source, const SourceState& state) { return connections->make(tenant, source, state); },
+      *store, clock, *publisher,
+      [this](const TenantId& tenant, const Source& source, const SourceState& state) { return connections->make(tenant, source, state); },
       &Connections::fingerprints, std::move(options));
   return {};
 }
@@ -193,7 +195,8 @@ Result<void> Service::Parts::set_up(const std::stop_token& stop) {
   if (!config.setup.credential_file.empty()) {
     const auto admin = read_first_admin(config.setup.credential_file);
     if (!admin) return fail(admin.error());
-    const auto made = until_available("making the first super admin", stop, [&] { return create_first_admin(*store, *admin, token_pepper); });
+    const auto made =
+        until_available("making the first super admin", stop, [&] { return create_first_admin(*store, *admin, token_pepper); });
     if (!made) return fail(made.error());
     if (*made) log::info("setup.done", {log::field("account", text(**made)), log::field("by", "credential file")});
     return {};
@@ -220,22 +223,23 @@ Result<void> Service::Parts::open_port() {
   options.tls_certificate_file = server.tls_certificate_file.string();
   options.tls_key_file = server.tls_key_file.string();
   auto started = http::Server::start(std::move(options), http::HttpServices{.store = *store,
-                                                                             .snapshots = snapshots,
-                                                                             .sync = *scheduler,
-                                                                             .catalogue = catalogue,
-                                                                             .secrets = *secrets,
-                                                                             .connector_options = connections->options(),
-                                                                             .clock = clock,
-                                                                             .setup = gate,
-                                                                             .token_pepper = token_pepper,
-                                                                             .reloaded_options = [this] { return connections->options(); }});
+                                                                            .snapshots = snapshots,
+                                                                            .sync = *scheduler,
+                                                                            .catalogue = catalogue,
+                                                                            .secrets = *secrets,
+                                                                            .connector_options = connections->options(),
+                                                                            .clock = clock,
+                                                                            .setup = gate,
+                                                                            .token_pepper = token_pepper,
+                                                                            .reloaded_options = [this] { return connections->options(); }});
   if (!started) return fail(started.error(), "server.listen");
   http = std::move(*started);
   return {};
 }
 
 std::string Service::Parts::store_state() const {
-  if (embedded && embedded->state() != EmbeddedPostgres::State::Running) return fmt::format("embedded PostgreSQL {}", name_of(embedded->state()));
+  if (embedded && embedded->state() != EmbeddedPostgres::State::Running)
+    return fmt::format("embedded PostgreSQL {}", name_of(embedded->state()));
   return store_watch->is_up() ? "store up" : "store away";
 }
 
@@ -322,8 +326,8 @@ std::uint16_t Service::port() const { return parts_->http->port(); }
 
 std::string Service::status() const {
   const auto tenants = parts_->snapshots.size(), running = parts_->scheduler->running();
-  return fmt::format("serving {} {} on port {}, {} {} running, {}", tenants, tenants == 1 ? "tenant" : "tenants", port(), running, running == 1 ? "sync" : "syncs",
-                     parts_->store_state());
+  return fmt::format("serving {} {} on port {}, {} {} running, {}", tenants, tenants == 1 ? "tenant" : "tenants", port(), running,
+                     running == 1 ? "sync" : "syncs", parts_->store_state());
 }
 
 }  // namespace rosterd

@@ -15,8 +15,9 @@ namespace rosterd {
 
 class Service {
  public:
-  /// Returns when everything is ready: migrations done, every tenant's snapshot published, the port bound. A PostgreSQL that is away is waited
-  /// for, with a word to log and service manager, until it answers or `stop` is requested (Stopped). InvalidInput and Refused need a person.
+  /// Returns when everything is ready: migrations done, every tenant's snapshot published, the port bound. A PostgreSQL that is away is
+  /// waited for, with a word to log and service manager, until it answers or `stop` is requested (Stopped). InvalidInput and Refused need a
+  /// person.
   [[nodiscard]] static Result<std::unique_ptr<Service>> start(const config::Config& config, std::stop_token stop);
   ~Service();
   Service(const Service&) = delete;
@@ -24,11 +25,11 @@ class Service {
 
   /// Takes over what can change while running; what cannot is named in the log.
   void reload(const config::Config& next);
-  /// The API finishes its answers, running syncs get their deadline (none once `hurry` is requested), snapshots stop following. Gives the number
-  /// of syncs that did not end even then.
+  /// The API finishes its answers, running syncs get their deadline (none once `hurry` is requested), snapshots stop following. Gives the
+  /// number of syncs that did not end even then.
   [[nodiscard]] std::size_t stop(std::stop_token hurry);
-  /// After stop() has left syncs behind: stops the embedded PostgreSQL, which rolls them back, and nothing else, since their threads still use
-  /// the rest. The process is to end then without unwinding.
+  /// After stop() has left syncs behind: stops the embedded PostgreSQL, which rolls them back, and nothing else, since their threads still
+  /// use the rest. The process is to end then without unwinding.
   void leave();
 
   [[nodiscard]] std::uint16_t port() const;

@@ -34,7 +34,8 @@ std::optional<int> SignalSet::wait(std::stop_token stop) const {
   const std::stop_callback wake(stop, [this] { eventfd_write(stopped_, 1); });
   while (true) {
     std::array<pollfd, 2> waiting{pollfd{fd_, POLLIN, 0}, pollfd{stopped_, POLLIN, 0}};
-    if (poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR) throw std::system_error(errno, std::generic_category(), "waiting for signals");
+    if (poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR)
+      throw std::system_error(errno, std::generic_category(), "waiting for signals");
     signalfd_siginfo info{};
     if (::read(fd_, &info, sizeof info) == sizeof info) return static_cast<int>(info.ssi_signo);
     if (!stop.stop_requested()) continue;

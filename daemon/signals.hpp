@@ -10,7 +10,8 @@ namespace rosterd {
 
 class SignalSet {
  public:
-  /// Blocks these signals for the calling thread and all threads it starts, and ignores SIGPIPE: a peer that goes away is an error of a write.
+  /// Blocks these signals for the calling thread and all threads it starts, and ignores SIGPIPE: a peer that goes away is an error of a
+  /// write.
   SignalSet(std::initializer_list<int> signals);
   ~SignalSet();
   SignalSet(const SignalSet&) = delete;

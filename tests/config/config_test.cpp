@@ -21,7 +21,9 @@ Environment environment(std::map<std::string, std::string, std::less<>> variable
   };
 }
 
-Result<Config> read(std::string_view text, Environment variables = environment()) { return parse(text, "/etc/rosterd/rosterd.toml", variables); }
+Result<Config> read(std::string_view text, Environment variables = environment()) {
+  return parse(text, "/etc/rosterd/rosterd.toml", variables);
+}
 
 std::string trouble(std::string_view text, Environment variables = environment()) {
   const auto config = read(text, variables);
@@ -91,8 +93,10 @@ TEST(Config, AllProblemsAreReportedTogetherWithTheirLines) {
             "/etc/rosterd/rosterd.toml:2: server.listn: there is no such setting; did you mean server.listen?\n"
             "/etc/rosterd/rosterd.toml:3: server.threads: is a string; write a whole number from 2 to 4096\n"
             "/etc/rosterd/rosterd.toml:6: sync.workers: 0 is out of range; write a number from 1 to 256\n"
-            "/etc/rosterd/rosterd.toml:7: sync.read_deadline: '1 hour' is not a duration such as 250ms, 90s, 15m, 24h or 30d; write a number with ms, s, m, h or d\n"
-            "/etc/rosterd/rosterd.toml:8: sync.allowed_networks: '10.0.0.1/8' has bits set below its prefix; write \"10.0.0.0/8\" for the network or "
+            "/etc/rosterd/rosterd.toml:7: sync.read_deadline: '1 hour' is not a duration such as 250ms, 90s, 15m, 24h or 30d; write a "
+            "number with ms, s, m, h or d\n"
+            "/etc/rosterd/rosterd.toml:8: sync.allowed_networks: '10.0.0.1/8' has bits set below its prefix; write \"10.0.0.0/8\" for the "
+            "network or "
             "\"10.0.0.1/32\" for the one address\n"
             "/etc/rosterd/rosterd.toml:9: sync.lease_expiry: 5s is less than three heartbeats of 5s; write at least 15s\n"
             "/etc/rosterd/rosterd.toml:11: log.level: 'loud' is unknown; write one of \"debug\", \"info\", \"warning\", \"error\"\n"
@@ -133,7 +137,8 @@ TEST(Config, PathsMayNameTheEnvironment) {
   ASSERT_TRUE(config) << config.error().what;
   EXPECT_EQ(config->setup.credential_file, "/run/credentials/rosterd.service/first-admin");
   EXPECT_EQ(trouble("[setup]\ncredential_file = \"${CREDENTIALS_DIRECTORY}/first-admin\"\n"),
-            "/etc/rosterd/rosterd.toml:2: setup.credential_file: the environment has no variable CREDENTIALS_DIRECTORY; systemd sets it when the unit has a "
+            "/etc/rosterd/rosterd.toml:2: setup.credential_file: the environment has no variable CREDENTIALS_DIRECTORY; systemd sets it "
+            "when the unit has a "
             "LoadCredential= line");
   EXPECT_THAT(trouble("[setup]\ncredential_file = \"${BROKEN\"\n"), HasSubstr("no closing brace"));
 }
@@ -147,26 +152,32 @@ TEST(Config, FilesThatAreOnlyReadMustExist) {
 TEST(Config, SettingsThatContradictEachOtherAreRefused) {
   EXPECT_THAT(trouble(fmt::format("[server]\ntls_certificate_file = \"{}\"\n", __FILE__)), HasSubstr("stands without server.tls_key_file"));
   EXPECT_THAT(trouble("[database]\nowner_url = \"postgresql://o@h/d\"\n"), HasSubstr("has no meaning with the embedded PostgreSQL"));
-  EXPECT_THAT(trouble("[sync]\nconnect_timeout = \"2m\"\nread_deadline = \"1m\"\n"), HasSubstr(":2: sync.connect_timeout: is longer than sync.read_deadline"));
+  EXPECT_THAT(trouble("[sync]\nconnect_timeout = \"2m\"\nread_deadline = \"1m\"\n"),
+              HasSubstr(":2: sync.connect_timeout: is longer than sync.read_deadline"));
   EXPECT_THAT(trouble("[state]\ndirectory = \"\"\n"), HasSubstr(":2: state.directory: is empty"));
 }
 
 TEST(Config, PostgresSettingsThatDecideWhoMayConnectAreNotTaken) {
   const auto config = read("[database.embedded]\nsettings = { shared_buffers = \"1GB\", max_connections = 50, fsync = true }\n");
   ASSERT_TRUE(config) << config.error().what;
-  EXPECT_EQ(config->embedded.settings, (std::map<std::string, std::string>{{"fsync", "on"}, {"max_connections", "50"}, {"shared_buffers", "1GB"}}));
-  EXPECT_THAT(trouble("[database.embedded.settings]\nlisten_addresses = \"*\"\n"), HasSubstr("listen_addresses is rosterd's own to decide"));
+  EXPECT_EQ(config->embedded.settings,
+            (std::map<std::string, std::string>{{"fsync", "on"}, {"max_connections", "50"}, {"shared_buffers", "1GB"}}));
+  EXPECT_THAT(trouble("[database.embedded.settings]\nlisten_addresses = \"*\"\n"),
+              HasSubstr("listen_addresses is rosterd's own to decide"));
   EXPECT_THAT(trouble("[database.embedded.settings]\n\"archive_command\\n\" = \"x\"\n"), HasSubstr("not the name of a PostgreSQL setting"));
   EXPECT_THAT(trouble("[database.embedded.settings]\nshared_buffers = \"1\\nhba_file=x\"\n"), HasSubstr("holds a line break"));
 }
 
 TEST(Config, PasswordsAreNeitherShownNorRepeatedInErrors) {
-  const auto config = read("[database]\nurl = \"postgresql://rosterd:hunter2@db/rosterd?sslpassword=x\"\nowner_url = \"postgresql://o@db/d?password=hunter2&x=1\"\n");
+  const auto config = read(
+      "[database]\nurl = \"postgresql://rosterd:hunter2@db/rosterd?sslpassword=x\"\nowner_url = "
+      "\"postgresql://o@db/d?password=hunter2&x=1\"\n");
   ASSERT_TRUE(config) << config.error().what;
   EXPECT_THAT(effective(*config), Not(HasSubstr("hunter2")));
   EXPECT_THAT(effective(*config), HasSubstr("postgresql://rosterd:***@db/rosterd"));
   EXPECT_EQ(warnings(*config).size(), 2u);
-  EXPECT_THAT(trouble("[database]\nurl = \"mysql://rosterd:hunter2@db\"\n"), testing::AllOf(HasSubstr("is not a PostgreSQL URL"), Not(HasSubstr("hunter2"))));
+  EXPECT_THAT(trouble("[database]\nurl = \"mysql://rosterd:hunter2@db\"\n"),
+              testing::AllOf(HasSubstr("is not a PostgreSQL URL"), Not(HasSubstr("hunter2"))));
 }
 
 TEST(Config, PlainHttpOnAnOutsideAddressIsAllowedWithAWarning) {
@@ -175,7 +186,9 @@ TEST(Config, PlainHttpOnAnOutsideAddressIsAllowedWithAWarning) {
 }
 
 TEST(Config, WhatIsInEffectReadsBackAsTheSame) {
-  const auto config = read("[server]\nlisten = \"[::1]:0\"\n[sync]\nallowed_networks = [\"10.0.0.0/8\"]\n[database.embedded.settings]\nmax_wal_size = \"4GB\"\n");
+  const auto config = read(
+      "[server]\nlisten = \"[::1]:0\"\n[sync]\nallowed_networks = [\"10.0.0.0/8\"]\n[database.embedded.settings]\nmax_wal_size = "
+      "\"4GB\"\n");
   ASSERT_TRUE(config) << config.error().what;
   const auto again = read(effective(*config));
   ASSERT_TRUE(again) << again.error().what;

@@ -97,14 +97,20 @@ TEST(ConfigurationPage, HasARowForEverySettingWithDefaultAndReload) {
     EXPECT_EQ(documented.at(setting.path).first, setting.default_value) << setting.path;
     EXPECT_EQ(documented.at(setting.path).second, setting.reloadable) << setting.path;
   }
-  for (const auto& [path, rest] : documented) EXPECT_TRUE(settings_of_the_code().contains(path)) << path << " is documented but does not exist";
+  for (const auto& [path, rest] : documented)
+    EXPECT_TRUE(settings_of_the_code().contains(path)) << path << " is documented but does not exist";
 }
 
 /// The members of the structs in config.hpp, as "section.member".
 Paths members_of_the_structs() {
-  const std::map<std::string, std::string> sections{{"Server", "server"}, {"Database", "database"}, {"Embedded", "database.embedded"},
-                                                    {"State", "state"},   {"Sync", "sync"},         {"SecretsSection", "secrets"},
-                                                    {"Setup", "setup"},   {"Log", "log"}};
+  const std::map<std::string, std::string> sections{{"Server", "server"},
+                                                    {"Database", "database"},
+                                                    {"Embedded", "database.embedded"},
+                                                    {"State", "state"},
+                                                    {"Sync", "sync"},
+                                                    {"SecretsSection", "secrets"},
+                                                    {"Setup", "setup"},
+                                                    {"Log", "log"}};
   Paths all;
   std::string section;
   const std::regex opening(R"(struct (\w+) \{)"), member(R"(  [\w:<>, ]+ (\w+)( = [^;]+|\{[^;]*\})?;.*)");

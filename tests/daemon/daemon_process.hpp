@@ -28,7 +28,8 @@ class DaemonProcess {
   }
   void start(std::map<std::string, std::string> environment = {}) {
     environment["NOTIFY_SOCKET"] = notify.path();
-    process_.emplace(Argv{kRosterd, "--config", dir_.file("rosterd.toml")}, ProcessOptions{.env = std::move(environment), .output = log_file()});
+    process_.emplace(Argv{kRosterd, "--config", dir_.file("rosterd.toml")},
+                     ProcessOptions{.env = std::move(environment), .output = log_file()});
   }
   /// Starts and waits for READY=1; throws with the log when it does not come.
   void start_ready(std::map<std::string, std::string> environment = {}) {

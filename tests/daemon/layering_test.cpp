@@ -69,7 +69,7 @@ const std::vector<Library>& libraries() {
       {"cpp-httplib", std::regex("httplib\\.h"), {"daemon/http/"}},
       {"prometheus-cpp", std::regex("prometheus/.*"), {"daemon/http/"}},
       {"toml++", std::regex("toml\\+\\+/.*"), {"config/", "cli/"}},  // two programs, two kinds of file
-      {"CLI11", std::regex("CLI/.*"), {"daemon/main.cpp", "cli/"}},    // two programs
+      {"CLI11", std::regex("CLI/.*"), {"daemon/main.cpp", "cli/"}},  // two programs
       {"spdlog", std::regex("spdlog/.*"), {"daemon/logging.cpp"}},
       {"sd-journal", std::regex("systemd/sd-journal\\.h"), {"daemon/logging.cpp"}},
       {"sd-daemon", std::regex("systemd/sd-daemon\\.h"), {"daemon/notify.cpp"}},
@@ -120,16 +120,19 @@ TEST(Layering, OneLibraryHasOnePlace) {
     for (const auto& library : libraries()) {
       if (!std::regex_match(target, library.headers)) continue;
       ++used[library.name];
-      const bool allowed = std::any_of(library.places.begin(), library.places.end(), [&](const std::string& place) { return lies_in(file, place); });
+      const bool allowed =
+          std::any_of(library.places.begin(), library.places.end(), [&](const std::string& place) { return lies_in(file, place); });
       EXPECT_TRUE(allowed) << file << " includes <" << target << ">, but " << library.name << " has its place elsewhere";
     }
   }
-  for (const auto& library : libraries()) EXPECT_TRUE(library.places.empty() || used[library.name] > 0) << library.name << " is used nowhere: take its row out";
+  for (const auto& library : libraries())
+    EXPECT_TRUE(library.places.empty() || used[library.name] > 0) << library.name << " is used nowhere: take its row out";
 }
 
 TEST(Layering, OwnHeadersAreIncludedByTheirPathFromTheRoot) {
   for (const auto& [file, target, outside] : includes())
-    EXPECT_TRUE(outside || std::filesystem::exists(std::filesystem::path(ROSTERD_SOURCE_DIR) / target)) << file << " includes \"" << target << "\"";
+    EXPECT_TRUE(outside || std::filesystem::exists(std::filesystem::path(ROSTERD_SOURCE_DIR) / target))
+        << file << " includes \"" << target << "\"";
 }
 
 TEST(Layering, HeadersBeginWithPragmaOnceAndSayWhatTheyAre) {

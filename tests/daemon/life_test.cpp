@@ -28,7 +28,8 @@ pid_t postgres_of(const DaemonProcess& daemon) {
 }
 
 std::size_t position(const std::vector<std::string>& heard, std::string_view part) {
-  const auto found = std::find_if(heard.begin(), heard.end(), [&](const std::string& message) { return message.find(part) != std::string::npos; });
+  const auto found =
+      std::find_if(heard.begin(), heard.end(), [&](const std::string& message) { return message.find(part) != std::string::npos; });
   return static_cast<std::size_t>(found - heard.begin());
 }
 
@@ -44,7 +45,7 @@ TEST(Life, StartsServesReloadsAndStopsOnItsEmbeddedPostgres) {
   EXPECT_THAT(daemon.log(), HasSubstr("daemon.ready port="));
 
   // the setup secret: in the log, and in a file nobody else reads
-  struct stat about {};
+  struct stat about{};
   ASSERT_EQ(::stat(daemon.file("state/setup-secret").c_str(), &about), 0);
   EXPECT_EQ(about.st_mode & 07777, 0600u);
   auto secret = read_file(daemon.file("state/setup-secret"));
@@ -63,7 +64,8 @@ TEST(Life, StartsServesReloadsAndStopsOnItsEmbeddedPostgres) {
   daemon.process().kill(SIGHUP);
   EXPECT_THAT(daemon.notify.next_with("RELOADING=1"), HasSubstr("MONOTONIC_USEC="));
   EXPECT_THAT(daemon.notify.next_with("READY=1"), HasSubstr("STATUS=serving 0 tenants"));
-  EXPECT_THAT(daemon.log(), AllOf(HasSubstr("config.needs_restart setting=sync.workers"), HasSubstr("config.reloaded changed=sync.allowed_networks,log.level")));
+  EXPECT_THAT(daemon.log(), AllOf(HasSubstr("config.needs_restart setting=sync.workers"),
+                                  HasSubstr("config.reloaded changed=sync.allowed_networks,log.level")));
   daemon.configure("[log]\nlevel = \"loud\"");
   daemon.process().kill(SIGHUP);
   EXPECT_FALSE(daemon.notify.next_with("READY=1").empty());
@@ -159,7 +161,8 @@ class MuteDirectory {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
-    if (::bind(fd_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(fd_, 16) != 0) throw std::runtime_error("making a mute directory");
+    if (::bind(fd_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(fd_, 16) != 0)
+      throw std::runtime_error("making a mute directory");
     ::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
     port = ntohs(address.sin_port);
   }
@@ -186,8 +189,10 @@ void start_syncing_from(DaemonProcess& daemon, const MuteDirectory& directory) {
 }
 
 std::string slow_settings(const DaemonProcess& daemon, std::string_view shutdown_deadline) {
-  return fmt::format("[setup]\ncredential_file = \"{}\"\n[sync]\nallowed_networks = [\"127.0.0.0/8\"]\noperation_timeout = \"1h\"\nshutdown_deadline = \"{}\"",
-                     daemon.file("first-admin"), shutdown_deadline);
+  return fmt::format(
+      "[setup]\ncredential_file = \"{}\"\n[sync]\nallowed_networks = [\"127.0.0.0/8\"]\noperation_timeout = \"1h\"\nshutdown_deadline = "
+      "\"{}\"",
+      daemon.file("first-admin"), shutdown_deadline);
 }
 
 TEST(Life, SigtermAbandonsARunningSyncWithinTheDeadline) {
@@ -228,7 +233,8 @@ TEST(Life, APortThatIsTakenIsSaidWith69) {
   DaemonProcess first(settings);
   first.start_ready();
   DaemonProcess second;
-  second.dir().write("rosterd.toml", fmt::format("{}\n[server]\nlisten = \"127.0.0.1:{}\"\n[state]\ndirectory = \"state\"\n", settings, first.port()));
+  second.dir().write("rosterd.toml",
+                     fmt::format("{}\n[server]\nlisten = \"127.0.0.1:{}\"\n[state]\ndirectory = \"state\"\n", settings, first.port()));
   second.start();
   EXPECT_EQ(second.process().wait(Milliseconds(30'000)), 69) << second.log();
   EXPECT_THAT(second.log(), HasSubstr("server.listen"));

@@ -17,7 +17,9 @@ std::map<std::string, Levels> logged_events() {
   const std::regex call(R"(log::(debug|info|warning|error|event)\(([^{;]*))"), name(R"re("([a-z_]+\.[a-z_]+)")re");
   std::map<std::string, Levels> events;
   for (const auto& file : source_files()) {
-    if (file.path.starts_with("tests/") || file.path.starts_with("bench/") || file.path.starts_with("cli/") || file.path.starts_with("schema/core/")) continue;
+    if (file.path.starts_with("tests/") || file.path.starts_with("bench/") || file.path.starts_with("cli/") ||
+        file.path.starts_with("schema/core/"))
+      continue;
     for (std::sregex_iterator it(file.text.begin(), file.text.end(), call), end; it != end; ++it) {
       const std::string level = (*it)[1], rest = (*it)[2];
       int names = 0;
@@ -45,7 +47,8 @@ TEST(LogEvents, TheDocumentListsExactlyTheEventsOfTheCode) {
   const auto logged = logged_events(), documented = documented_events();
   EXPECT_FALSE(logged.empty());
   for (const auto& [event, levels] : logged) EXPECT_TRUE(documented.contains(event)) << event << " is logged but not in docs/log-events.md";
-  for (const auto& [event, levels] : documented) EXPECT_TRUE(logged.contains(event)) << event << " is in docs/log-events.md but nothing logs it";
+  for (const auto& [event, levels] : documented)
+    EXPECT_TRUE(logged.contains(event)) << event << " is in docs/log-events.md but nothing logs it";
 }
 
 TEST(LogEvents, TheDocumentTellsTheirLevels) {

@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "daemon/http/token.hpp"
 #include "daemon/first_admin.hpp"
+#include "daemon/http/token.hpp"
 #include "tests/daemon/daemon_process.hpp"
 
 namespace rosterd::test {
@@ -18,7 +18,8 @@ TEST(Program, TellsVersionAndHelp) {
   EXPECT_EQ(run({kRosterd, "--version"}).output, "rosterd " ROSTERD_VERSION "\n");
   const auto help = run({kRosterd, "--help"});
   EXPECT_EQ(help.status, 0);
-  for (const char* part : {"--config", "--check-config", "--new-credential", "/etc/rosterd/rosterd.toml", "Exit status"}) EXPECT_THAT(help.output, HasSubstr(part));
+  for (const char* part : {"--config", "--check-config", "--new-credential", "/etc/rosterd/rosterd.toml", "Exit status"})
+    EXPECT_THAT(help.output, HasSubstr(part));
 }
 
 TEST(Program, AWrongCommandLineIs64) {
@@ -80,7 +81,8 @@ TEST(FirstAdmin, WhatIsWrongWithACredentialIsSaidWithoutTheToken) {
   EXPECT_THAT(trouble(R"({"email":"a@b.c"})"), HasSubstr("token is missing"));
   auto damaged = token;
   damaged.back() = damaged.back() == 'a' ? 'b' : 'a';
-  EXPECT_THAT(trouble(fmt::format(R"({{"email":"a@b.c","token":"{}"}})", damaged)), testing::AllOf(HasSubstr("not of the form"), Not(HasSubstr(damaged))));
+  EXPECT_THAT(trouble(fmt::format(R"({{"email":"a@b.c","token":"{}"}})", damaged)),
+              testing::AllOf(HasSubstr("not of the form"), Not(HasSubstr(damaged))));
   const TempDir dir;
   EXPECT_THAT(read_first_admin(dir.write("open", fmt::format(R"({{"email":"a@b.c","token":"{}"}})", token), 0644)).error().what,
               HasSubstr("can be read by other users (mode 0644)"));

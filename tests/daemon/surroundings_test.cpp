@@ -92,7 +92,7 @@ TEST(Notify, KnowsHowOftenTheWatchdogWantsToHear) {
 
 TEST(Logging, AutoMeansTheJournalOnlyWhenStandardErrorIsTheJournal) {
   using config::LogFormat;
-  struct stat about {};
+  struct stat about{};
   ASSERT_EQ(::fstat(STDERR_FILENO, &about), 0);
   const auto same = fmt::format("{}:{}", about.st_dev, about.st_ino);
   EXPECT_EQ(chosen_format(LogFormat::Auto, same, STDERR_FILENO), LogFormat::Journald);
@@ -103,10 +103,12 @@ TEST(Logging, AutoMeansTheJournalOnlyWhenStandardErrorIsTheJournal) {
 }
 
 TEST(Logging, AnEventBecomesJournalFields) {
-  const std::vector<log::Field> fields{log::field("tenant", "acme"), log::field("source", "corp"), log::field("run", "run_1"), log::field("reason", "a\nb")};
-  EXPECT_THAT(journal_fields(log::Level::Warning, "sync.held", fields),
-              ElementsAre("MESSAGE=sync.held tenant=acme source=corp run=run_1 reason=\"a\\x0ab\"", "PRIORITY=4", "SYSLOG_IDENTIFIER=rosterd",
-                          "ROSTERD_EVENT=sync.held", "ROSTERD_TENANT=acme", "ROSTERD_SOURCE=corp", "ROSTERD_RUN=run_1", "ROSTERD_REASON=a\nb"));
+  const std::vector<log::Field> fields{log::field("tenant", "acme"), log::field("source", "corp"), log::field("run", "run_1"),
+                                       log::field("reason", "a\nb")};
+  EXPECT_THAT(
+      journal_fields(log::Level::Warning, "sync.held", fields),
+      ElementsAre("MESSAGE=sync.held tenant=acme source=corp run=run_1 reason=\"a\\x0ab\"", "PRIORITY=4", "SYSLOG_IDENTIFIER=rosterd",
+                  "ROSTERD_EVENT=sync.held", "ROSTERD_TENANT=acme", "ROSTERD_SOURCE=corp", "ROSTERD_RUN=run_1", "ROSTERD_REASON=a\nb"));
   EXPECT_THAT(journal_fields(log::Level::Error, "x.y", {}), Contains("PRIORITY=3"));
   EXPECT_THAT(journal_fields(log::Level::Info, "x.y", {}), Contains("PRIORITY=6"));
   EXPECT_THAT(journal_fields(log::Level::Debug, "x.y", {}), Contains("PRIORITY=7"));
@@ -149,7 +151,10 @@ TEST(Health, TheWatchdogHearsOnlyWhenEveryPartMoves) {
   std::atomic<int> heard{0}, told{0};
   Health health({{"http", [] { return Result<void>(); }},
                  {"scheduler", [&]() -> Result<void> { return moves ? Result<void>() : fail(Errc::Internal, "no tick for 60 s"); }}},
-                {.period = Millis(5), .alive = [&] { ++heard; }, .status = [] { return "fine"; }, .tell_status = [&](const std::string&) { ++told; }});
+                {.period = Millis(5),
+                 .alive = [&] { ++heard; },
+                 .status = [] { return "fine"; },
+                 .tell_status = [&](const std::string&) { ++told; }});
   ASSERT_TRUE(test::wait_until([&] { return heard > 2; }));
   moves = false;
   const auto stale = [&] {

@@ -26,13 +26,15 @@ bool has_systemd_analyze() {
 }
 
 #define NEEDS_SYSTEMD_ANALYZE() \
-  if (!has_systemd_analyze()) GTEST_SKIP() << "systemd-analyze is not installed here, so the unit file was NOT checked (Debian package: systemd)"
+  if (!has_systemd_analyze())   \
+  GTEST_SKIP() << "systemd-analyze is not installed here, so the unit file was NOT checked (Debian package: systemd)"
 
 TEST(UnitFile, SystemdFindsNothingWrongWithIt) {
   NEEDS_SYSTEMD_ANALYZE();
   // verify wants the program to exist: the unit is checked with the one that was built.
   const TempDir dir;
-  const auto unit = std::regex_replace(content_of(kUnit), std::regex("/usr/bin/rosterd "), std::string(ROSTERD_BINARY_DIR) + "/daemon/rosterd ");
+  const auto unit =
+      std::regex_replace(content_of(kUnit), std::regex("/usr/bin/rosterd "), std::string(ROSTERD_BINARY_DIR) + "/daemon/rosterd ");
   const auto file = dir.write("rosterd.service", unit, 0644);
   const auto ran = run({"systemd-analyze", "verify", "--man=no", "--recursive-errors=no", file});
   EXPECT_EQ(ran.status, 0) << ran.output;
@@ -48,8 +50,8 @@ TEST(UnitFile, IsSandboxed) {
 
 TEST(UnitFile, SaysWhatTheDaemonReliesOn) {
   const auto unit = content_of(kUnit);
-  for (const char* line : {"Type=notify\n", "NotifyAccess=main\n", "WatchdogSec=", "KillMode=mixed\n", "TimeoutStopSec=", "ExecReload=", "StateDirectory=rosterd\n",
-                           "User=rosterd\n", "LoadCredential=", "RestartPreventExitStatus=64 78\n"})
+  for (const char* line : {"Type=notify\n", "NotifyAccess=main\n", "WatchdogSec=", "KillMode=mixed\n", "TimeoutStopSec=", "ExecReload=",
+                           "StateDirectory=rosterd\n", "User=rosterd\n", "LoadCredential=", "RestartPreventExitStatus=64 78\n"})
     EXPECT_THAT(unit, HasSubstr(line));
 }
 
