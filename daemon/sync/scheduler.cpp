@@ -98,7 +98,7 @@ void Scheduler::dispatch(std::stop_token stop) {
       const auto swept = store_.sweep(clock_.now());
       note_store(swept ? Result<void>() : Result<void>(fail(swept.error(), "sweeping")));
       if (swept && *swept > 0) log::warning("sync.abandoned", {log::field("runs", *swept), log::field("reason", "lease_expired")});
-      next_sweep = steady_clock::now() + options_.sweep;
+      next_sweep = steady_clock::now() + std::min(options_.sweep, options_.lease / 2);  // so that a dead holder is noticed soon after its lease
     }
     bool free = false;
     {
