@@ -5,6 +5,7 @@
 #include <uninorm.h>
 #include <unistr.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 
@@ -112,6 +113,15 @@ bool covers(std::string_view ancestor, std::string_view ns) {
 }
 
 void append_json_escaped(std::string& out, std::string_view text) {
+  // Nearly every text is plain: one look, one copy.
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\';
+  });
+  if (plain) {
+    out += text;
+    return;
+  }
   for (std::size_t i = 0; i < text.size();) {
     const char c = text[i];
     const auto byte = static_cast<unsigned char>(c);

@@ -113,6 +113,27 @@ CREATE TABLE run_change (
   PRIMARY KEY (tenant_id, run_id, seq)
 );
 
+-- The same record for what a first load adds, a few thousand changes a row: a JSON array, compressed by PostgreSQL. A million rows of
+-- run_change would cost more than the rest of the load together, and nobody asks for one of them alone. seq s, object o, stable id x,
+-- leaving l unless 0, reason r where it is another than the pack's, after a; member m with stable id y, of type t unless it is a user.
+CREATE TABLE run_change_pack (
+  tenant_id int NOT NULL,
+  run_id    bigint NOT NULL,
+  first_seq bigint NOT NULL,
+  last_seq  bigint NOT NULL,
+  type      smallint NOT NULL,  -- enum ObjectType
+  kind      smallint NOT NULL,  -- enum ChangeKind
+  reason    text NOT NULL,
+  changes   text NOT NULL,
+  PRIMARY KEY (tenant_id, run_id, first_seq)
+);
+DO $$
+BEGIN
+  ALTER TABLE run_change_pack ALTER COLUMN changes SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN
+  NULL;  -- a server built without lz4 compresses with its own method, only slower
+END $$;
+
 -- tenant_id 0 = an event of the instance. No foreign key and the slug beside it: audit rows outlive their tenant (R88).
 CREATE SEQUENCE audit_seq;
 CREATE TABLE audit (

@@ -145,6 +145,8 @@ END $$;
 CREATE FUNCTION door_forget_plan(of_run bigint) RETURNS void
   LANGUAGE sql SECURITY DEFINER SET search_path = rosterd, pg_temp AS $$
   DELETE FROM run_change c USING run r
+  WHERE r.tenant_id = current_tenant() AND r.run_id = of_run AND NOT r.applied AND c.tenant_id = r.tenant_id AND c.run_id = r.run_id;
+  DELETE FROM run_change_pack c USING run r
   WHERE r.tenant_id = current_tenant() AND r.run_id = of_run AND NOT r.applied AND c.tenant_id = r.tenant_id AND c.run_id = r.run_id
 $$;
 
@@ -153,7 +155,7 @@ CREATE FUNCTION door_delete_tenant() RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = rosterd, pg_temp AS $$
 DECLARE t text;
 BEGIN
-  FOREACH t IN ARRAY ARRAY['run_change', 'run', 'source_lease', 'source_state', 'source', 'binding', 'role', 'membership', 'service_account_token',
+  FOREACH t IN ARRAY ARRAY['run_change', 'run_change_pack', 'run', 'source_lease', 'source_state', 'source', 'binding', 'role', 'membership', 'service_account_token',
                            'service_account', 'tenant_user', 'tenant_group', 'tenant'] LOOP
     EXECUTE format('DELETE FROM %I WHERE tenant_id = $1', t) USING current_tenant();
   END LOOP;
@@ -166,6 +168,8 @@ BEGIN
   DELETE FROM audit a WHERE a.at < older_than;
   GET DIAGNOSTICS audit_rows = ROW_COUNT;
   DELETE FROM run_change c USING run r
+    WHERE r.tenant_id = c.tenant_id AND r.run_id = c.run_id AND r.finished_at < older_than AND r.approval_expires_at IS NULL AND r.outcome > 2;
+  DELETE FROM run_change_pack c USING run r
     WHERE r.tenant_id = c.tenant_id AND r.run_id = c.run_id AND r.finished_at < older_than AND r.approval_expires_at IS NULL AND r.outcome > 2;
   GET DIAGNOSTICS change_rows = ROW_COUNT;
 END $$;

@@ -43,31 +43,19 @@ void insert_users(Db& db, std::string_view table, int tenant, const Lease& lease
   db.run(fmt::format(kInsert, table), {tenant, lease.source});
 }
 
-std::uint64_t insert_edges(Db& db, std::string_view table, int tenant, const Lease& lease) {
-  // DO NOTHING: a directory may name one member twice in a group; one row stands for both.
+std::uint64_t insert_edges(Db& db, std::string_view table, int tenant, const Lease& lease, bool first_load) {
+  // Ordered for the index by member: what comes group by group would touch all of it for every group. DO NOTHING, because somebody may
+  // have staged what another way of membership brought already; in a first load there is no other way, and looking for conflicts would
+  // cost as much as inserting.
   static constexpr std::string_view kInsert =
       "INSERT INTO membership (tenant_id, group_id, member_id, member_type, source_id, run_id) "
-      "SELECT $1::int, group_id, member_id, member_type, $2::bigint, $3::bigint FROM {} WHERE kind = 6 ON CONFLICT DO NOTHING";
-  return db.run(fmt::format(kInsert, table), {tenant, lease.source, lease.run});
-}
-
-void record_users(Db& db, std::string_view table, int tenant, const Lease& lease) {
-  // Before the rows change, so that "before" is what they are now. New ones have nothing before them: no join for a million rows.
-  static constexpr std::string_view kNew =
-      "INSERT INTO run_change (tenant_id, run_id, seq, type, kind, object_id, external_id, name, content_hash, leaving, reason, after) "
-      "SELECT $1::int, $2::bigint, seq, 1, kind, id, external_id, name, content_hash, leaving, reason, after FROM {} WHERE kind = 1";
-  db.run(fmt::format(kNew, table), {tenant, lease.run});
-}
-
-void record_edges(Db& db, std::string_view table, int tenant, const Lease& lease) {
-  static constexpr std::string_view kEdges =
-      "INSERT INTO run_change (tenant_id, run_id, seq, type, kind, object_id, external_id, member_id, member_type, member_external_id, reason) "
-      "SELECT $1::int, $2::bigint, seq, 4, kind, group_id, external_id, member_id, member_type, member_external_id, reason FROM {}";
-  db.run(fmt::format(kEdges, table), {tenant, lease.run});
+      "SELECT $1::int, group_id, member_id, member_type, $2::bigint, $3::bigint FROM {} WHERE kind = 6 ORDER BY member_id{}";
+  return db.run(fmt::format(kInsert, table, first_load ? "" : " ON CONFLICT DO NOTHING"), {tenant, lease.source, lease.run});
 }
 
 void PostgresStage::record_changes(Tenancy& tenancy) {
   Db& db = tenancy.db;
+  // Before the rows change, so that "before" is what they are now.
   static constexpr std::string_view kPrincipals =
       "INSERT INTO run_change (tenant_id, run_id, seq, type, kind, object_id, external_id, name, content_hash, before_hash, leaving, reason, before, after) "
       "SELECT $1::int, $2::bigint, s.seq, {type}, s.kind, s.id, s.external_id, coalesce(s.name, o.{name}, ''), s.content_hash, s.before_hash, s.leaving, "
@@ -75,7 +63,11 @@ void PostgresStage::record_changes(Tenancy& tenancy) {
       "FROM {stage} s LEFT JOIN {table} o ON o.tenant_id = $1::int AND o.id = s.id AND o.source_id = $3::bigint{only}";
   const auto leaving = leaving_name("o.leaving");
   if (users_.sent > 0) {
-    record_users(db, "stage_user", tenancy.number, lease_);
+    // New ones have nothing before them: no join for them.
+    static constexpr std::string_view kNew =
+        "INSERT INTO run_change (tenant_id, run_id, seq, type, kind, object_id, external_id, name, content_hash, leaving, reason, after) "
+        "SELECT $1::int, $2::bigint, seq, 1, kind, id, external_id, name, content_hash, leaving, reason, after FROM stage_user WHERE kind = 1";
+    db.run(kNew, {tenancy.number, lease_.run});
     db.run(fmt::format(kPrincipals, fmt::arg("type", 1), fmt::arg("name", "username"), fmt::arg("stage", "stage_user"), fmt::arg("table", "tenant_user"),
                        fmt::arg("leaving", leaving), fmt::arg("only", " WHERE s.kind <> 1"),
                        fmt::arg("shape", "'username', o.username, 'email', o.email, 'first_name', o.first_name, 'last_name', o.last_name, 'entry', o.entry, "
@@ -87,7 +79,10 @@ void PostgresStage::record_changes(Tenancy& tenancy) {
                        fmt::arg("leaving", leaving), fmt::arg("only", ""),
                        fmt::arg("shape", "'name', o.source_name, 'description', o.description, 'entry', o.entry")),
            {tenancy.number, lease_.run, lease_.source});
-  if (edges_.sent > 0) record_edges(db, "stage_edge", tenancy.number, lease_);
+  static constexpr std::string_view kEdges =
+      "INSERT INTO run_change (tenant_id, run_id, seq, type, kind, object_id, external_id, member_id, member_type, member_external_id, reason) "
+      "SELECT $1::int, $2::bigint, seq, 4, kind, group_id, external_id, member_id, member_type, member_external_id, reason FROM stage_edge";
+  if (edges_.sent > 0) db.run(kEdges, {tenancy.number, lease_.run});
   static constexpr std::string_view kBindings =
       "INSERT INTO run_change (tenant_id, run_id, seq, type, kind, object_id, external_id, name, role_id, binding_id, reason, before, after) "
       "SELECT $1::int, $2::bigint, seq, 5, kind, group_id, external_id, role_name, role_id, binding_id, reason, CASE WHEN kind = 9 THEN shape END, "
@@ -222,7 +217,7 @@ ChangeCounts PostgresStage::change_rows(Tenancy& tenancy) {
     db.run(fmt::format("DELETE FROM binding WHERE tenant_id = $1 AND principal_id IN {}", kPurged), {tenancy.number});
   }
   done.edges_added = eager_edges_inserted_;
-  if (edges_.sent > 0) done.edges_added += insert_edges(db, "stage_edge", tenancy.number, lease_);
+  if (edges_.sent > 0) done.edges_added += insert_edges(db, "stage_edge", tenancy.number, lease_, false);
   if (bindings_.sent > 0)
     done.bindings_added =
         db.run("INSERT INTO binding (tenant_id, binding_id, role_id, principal_id, principal_type, ns, source_id, created_by) "
@@ -302,9 +297,8 @@ Result<Applied> PostgresStage::apply(const RunEnd& end) {
 /// Takes the rows back that were inserted behind the read; their record stays as the plan.
 void PostgresStage::take_back_eager_rows(Tenancy& tenancy) {
   Db& db = tenancy.db;
-  db.run("DELETE FROM tenant_user u USING run_change c WHERE c.tenant_id = $1 AND c.run_id = $2 AND c.type = 1 AND c.kind = 1 "
-         "AND u.tenant_id = c.tenant_id AND u.id = c.object_id AND u.source_id = $3",
-         {tenancy.number, lease_.run, lease_.source});
+  // created_at is when this very transaction began.
+  db.run("DELETE FROM tenant_user WHERE tenant_id = $1 AND source_id = $2 AND created_at = now()", {tenancy.number, lease_.source});
   db.run("DELETE FROM membership WHERE tenant_id = $1 AND source_id = $2 AND run_id = $3", {tenancy.number, lease_.source, lease_.run});
 }
 

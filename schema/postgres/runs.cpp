@@ -92,12 +92,20 @@ Result<Page<Change>> PostgresStore::changes(const TenantId& tenant, RunId run, c
     static constexpr std::string_view kChanges =
         "SELECT c.seq, c.type, c.kind, c.object_id, c.binding_id, c.external_id, coalesce(c.name, g.name, ''), c.before, c.after, c.reason, "
         "c.member_id, c.member_type, c.member_external_id, coalesce(u.username, m.name, s.name) "
-        "FROM run_change c "
+        "FROM ("
+        // Packs hold more changes than a page, except the last of its kind: four of them reach past any page.
+        "  SELECT tenant_id, seq, type, kind, object_id, binding_id, external_id, name, before, after, reason, member_id, member_type, member_external_id "
+        "  FROM run_change WHERE tenant_id = $1 AND run_id = $2 AND seq > $3 "
+        "  UNION ALL SELECT p.tenant_id, c.s, p.type, p.kind, c.o, NULL, c.x, c.a ->> 'username', NULL, c.a::text, coalesce(c.r, p.reason), c.m, "
+        "CASE WHEN p.type = 4 THEN coalesce(c.t, 1::smallint) ELSE 0::smallint END, c.y "
+        "  FROM (SELECT * FROM run_change_pack WHERE tenant_id = $1 AND run_id = $2 AND last_seq > $3 ORDER BY first_seq LIMIT 4) p, "
+        "  LATERAL json_to_recordset(p.changes::json) AS c (s bigint, o bigint, x text, r text, a json, m bigint, t smallint, y text) WHERE c.s > $3"
+        ") c "
         "LEFT JOIN tenant_group g ON c.type = 4 AND g.tenant_id = c.tenant_id AND g.id = c.object_id "
         "LEFT JOIN tenant_user u ON c.member_type = 1 AND u.tenant_id = c.tenant_id AND u.id = c.member_id "
         "LEFT JOIN tenant_group m ON c.member_type = 2 AND m.tenant_id = c.tenant_id AND m.id = c.member_id "
         "LEFT JOIN service_account s ON c.member_type = 3 AND s.tenant_id = c.tenant_id AND s.id = c.member_id "
-        "WHERE c.tenant_id = $1 AND c.run_id = $2 AND c.seq > $3 ORDER BY c.seq LIMIT $4";
+        "ORDER BY c.seq LIMIT $4";
     Page<Change> out;
     inside.db.each(kChanges, {inside.number, run, place.id, limit + 1}, [&](Row& row) {
       Change change;
@@ -182,7 +190,7 @@ Result<void> PostgresStore::load_plan(const TenantId& tenant, RunId run, const s
         "  CASE WHEN c.type = 1 THEN u.id ELSE g.id END, c.content_hash, c.before_hash, c.leaving::bigint, c.member_type::bigint, "
         "  CASE WHEN c.member_type = 1 THEN mu.id WHEN c.member_type = 2 THEN mg.id END, c.role_id, c.binding_id, c.external_id, coalesce(c.name, ''), "
         "  c.reason, c.member_external_id, c.before, c.after "
-        "FROM run_change c "
+        "FROM run_change_whole c "
         "LEFT JOIN tenant_user u ON c.type = 1 AND u.tenant_id = c.tenant_id AND u.id = c.object_id "
         "LEFT JOIN tenant_group g ON c.type <> 1 AND g.tenant_id = c.tenant_id AND g.id = c.object_id "
         "LEFT JOIN tenant_user mu ON c.member_type = 1 AND mu.tenant_id = c.tenant_id AND mu.id = c.member_id "

@@ -2,6 +2,8 @@
 
 #include <libpq-fe.h>
 
+#include <charconv>
+
 #include "schema/core/text.hpp"
 #include "schema/core/log.hpp"
 #include "schema/postgres/postgres_store.hpp"
@@ -18,6 +20,7 @@ namespace {
 // COPY refuses tables under row-level security, so changes go into temporary tables first. They live as long as their connection and are
 // emptied by the next stage. "behind": rows on their way into the real tables while the directory is still being read.
 constexpr const char* kTables =
+    "SET temp_buffers = '32MB';"  // more than a chunk, so that what is emptied behind the read never meets a disk
     "CREATE TEMP TABLE IF NOT EXISTS stage_user (seq int8, kind int2, id int8, external_id text, content_hash int8, before_hash int8, leaving int2, "
     "has_record bool, name text, name_key text, email text, first_name text, last_name text, entry text, state_reason text, after text, reason text);"
     "CREATE TEMP TABLE IF NOT EXISTS stage_user_behind (LIKE stage_user);"
@@ -30,16 +33,41 @@ constexpr const char* kTables =
     "CREATE TEMP TABLE IF NOT EXISTS stage_newcomer (id int8);"
     "TRUNCATE stage_user, stage_user_behind, stage_group, stage_edge, stage_edge_behind, stage_binding, stage_newcomer";
 
-constexpr std::size_t kChunk = 2 << 20;  // bytes a COPY: large enough that its round trips vanish, small enough for a bounded queue
-constexpr std::size_t kQueue = 6;        // chunks that may wait: 12 MiB at most
+constexpr std::size_t kChunk = 6 << 20;  // bytes a COPY: large enough that its round trips and truncations vanish, small enough for a bounded queue
+constexpr std::size_t kQueue = 3;        // chunks that may wait: 18 MiB at most
 
 std::size_t index(ChangeKind kind) { return static_cast<std::size_t>(kind); }
+
+constexpr std::uint64_t kPack = 4096;    // changes a row of run_change_pack; more than a page of changes (store.hpp: 1000)
+
+/// NUL is no text for PostgreSQL, not even escaped inside of JSON.
+void append_escaped(std::string& out, std::string_view value) {
+  for (auto nul = value.find('\0'); nul != std::string_view::npos; nul = value.find('\0')) {
+    append_json_escaped(out, value.substr(0, nul));
+    out += "\xEF\xBF\xBD";
+    value.remove_prefix(nul + 1);
+  }
+  append_json_escaped(out, value);
+}
 
 void member(std::string& out, std::string_view key, std::string_view value) {
   out += out.size() > 1 ? ",\"" : "\"";
   out += key;
   out += "\":\"";
-  append_json_escaped(out, value);
+  append_escaped(out, value);
+  out += '"';
+}
+
+void number_item(std::string& out, std::string_view key, std::uint64_t value) {
+  char digits[20];
+  const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+  out += key;
+  out.append(digits, static_cast<std::size_t>(end - digits));
+}
+
+void text_item(std::string& out, std::string_view key, std::string_view value) {
+  out += key;
+  append_escaped(out, value);
   out += '"';
 }
 
@@ -116,7 +144,36 @@ Result<void> PostgresStage::send_if_full(Lane& lane) {
   return send(lane);
 }
 
+std::string& PostgresStage::open_item(Pack& pack, std::string_view reason) {
+  if (pack.count == 0) {
+    pack.first_seq = seq_;
+    pack.reason = reason;
+  }
+  if (pack.count++ > 0) pack.changes += ',';
+  return pack.changes;
+}
+
+Result<void> PostgresStage::close_item(Pack& pack) {
+  if (pack.count < kPack) return {};
+  return send(pack);
+}
+
+Result<void> PostgresStage::send(Pack& pack) {
+  if (pack.count == 0) return {};
+  pack.changes += ']';
+  auto sent = writer_->submit([this, type = pack.type, kind = pack.kind, first = pack.first_seq, last = seq_, reason = std::move(pack.reason),
+                                changes = std::move(pack.changes)](Db& db) {
+    db.run("INSERT INTO run_change_pack (tenant_id, run_id, first_seq, last_seq, type, kind, reason, changes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+           {tenant_, lease_.run, first, last, type, kind, reason, changes});
+  });
+  pack = Pack{.type = pack.type, .kind = pack.kind};
+  pack.changes.reserve(kPack * 224);
+  return sent;
+}
+
 Result<void> PostgresStage::flush() {
+  for (auto* pack : {&user_pack_, &edge_pack_})
+    if (const auto sent = send(*pack); !sent) return sent;
   for (auto* lane : {&users_, &groups_, &edges_, &bindings_, &new_users_, &new_edges_})
     if (const auto sent = send(*lane); !sent) return sent;
   return writer_->drain();
@@ -137,7 +194,8 @@ void PostgresStage::principal_fields(Lane& lane, const StagedPrincipal& change) 
 
 Result<void> PostgresStage::user(const StagedPrincipal& change) {
   ++counts_.users[index(change.kind)];
-  auto& lane = eager_ && change.kind == ChangeKind::Added ? new_users_ : users_;
+  const bool behind = eager_ && change.kind == ChangeKind::Added;
+  auto& lane = behind ? new_users_ : users_;
   principal_fields(lane, change);
   auto& row = lane.rows;
   const auto* user = change.user;
@@ -165,6 +223,21 @@ Result<void> PostgresStage::user(const StagedPrincipal& change) {
   json_ += '}';
   const bool disabled = has_record && !user->enabled && !user->disabled_reason.empty();
   row.text(change.leaving == Leaving::None ? std::string_view() : disabled ? std::string_view(user->disabled_reason) : change.reason);
+  if (behind) {
+    row.null();
+    row.null();
+    auto& item = open_item(user_pack_, change.reason);
+    number_item(item, R"({"s":)", seq_);
+    number_item(item, R"(,"o":)", change.id.value);
+    if (change.leaving != Leaving::None) number_item(item, R"(,"l":)", static_cast<std::uint64_t>(change.leaving));
+    text_item(item, R"(,"x":")", change.external_id);
+    if (change.reason != user_pack_.reason) text_item(item, R"(,"r":")", change.reason);
+    item += R"(,"a":)";
+    item += json_;
+    item += '}';
+    if (const auto sent = close_item(user_pack_); !sent) return sent;
+    return send_if_full(lane);
+  }
   if (change.kind == ChangeKind::Purged || change.kind == ChangeKind::Skipped) row.null();
   else row.text(std::string_view(json_));
   row.text(change.reason);
@@ -214,6 +287,20 @@ Result<void> PostgresStage::edge(const StagedEdge& change) {
   row.int8(change.group.value);
   row.int8(change.member.id.value);
   row.int2(static_cast<std::int16_t>(change.member.type));
+  if (eager_ && adds) {
+    for (int i = 0; i < 3; ++i) row.null();
+    auto& item = open_item(edge_pack_, change.reason);
+    number_item(item, R"({"s":)", seq_);
+    number_item(item, R"(,"o":)", change.group.value);
+    number_item(item, R"(,"m":)", change.member.id.value);
+    if (change.member.type != PrincipalType::User) number_item(item, R"(,"t":)", static_cast<std::uint64_t>(change.member.type));
+    text_item(item, R"(,"x":")", change.group_external_id);
+    text_item(item, R"(,"y":")", change.member_external_id);
+    if (change.reason != edge_pack_.reason) text_item(item, R"(,"r":")", change.reason);
+    item += '}';
+    if (const auto sent = close_item(edge_pack_); !sent) return sent;
+    return send_if_full(lane);
+  }
   row.text(change.group_external_id);
   row.text(change.member_external_id);
   row.text(change.reason);
@@ -248,13 +335,11 @@ Result<void> PostgresStage::binding(const StagedBinding& change) {
 
 void PostgresStage::insert_users_behind(Db& db) {
   insert_users(db, "stage_user_behind", tenant_, lease_);
-  record_users(db, "stage_user_behind", tenant_, lease_);
   db.simple("TRUNCATE stage_user_behind");
 }
 
 void PostgresStage::insert_edges_behind(Db& db) {
-  eager_edges_inserted_ += insert_edges(db, "stage_edge_behind", tenant_, lease_);
-  record_edges(db, "stage_edge_behind", tenant_, lease_);
+  eager_edges_inserted_ += insert_edges(db, "stage_edge_behind", tenant_, lease_, true);
   db.simple("TRUNCATE stage_edge_behind");
 }
 

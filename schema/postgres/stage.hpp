@@ -37,6 +37,17 @@ class PostgresStage final : public Stage {
     std::uint64_t sent = 0;
     void (PostgresStage::*after_chunk)(Db&) = nullptr;  ///< runs on the writer thread
   };
+  /// The record of what an eager lane adds, on its way into run_change_pack.
+  struct Pack {
+    ObjectType type;
+    ChangeKind kind;
+    std::string reason{};  ///< of its first change; only others say their own
+    std::string changes = "[";
+    std::uint64_t first_seq = 0, count = 0;
+  };
+  std::string& open_item(Pack& pack, std::string_view reason);
+  Result<void> close_item(Pack& pack);
+  Result<void> send(Pack& pack);
   Result<void> send(Lane& lane);
   Result<void> send_if_full(Lane& lane);
   Result<void> flush();
@@ -71,15 +82,14 @@ class PostgresStage final : public Stage {
   Lane bindings_{.table = "stage_binding"};
   Lane new_users_{.table = "stage_user_behind", .after_chunk = &PostgresStage::insert_users_behind};
   Lane new_edges_{.table = "stage_edge_behind", .after_chunk = &PostgresStage::insert_edges_behind};
+  Pack user_pack_{.type = ObjectType::User, .kind = ChangeKind::Added};
+  Pack edge_pack_{.type = ObjectType::Membership, .kind = ChangeKind::EdgeAdded};
   std::string json_, folded_;  // reused row by row
   std::optional<StageWriter> writer_;
 };
 
 /// INSERT … SELECT of staged new users and edges, from the table named; used behind the read and by apply.
 void insert_users(Db& db, std::string_view table, int tenant, const Lease& lease);
-std::uint64_t insert_edges(Db& db, std::string_view table, int tenant, const Lease& lease);
-/// The object-by-object record of what is staged in a table.
-void record_users(Db& db, std::string_view table, int tenant, const Lease& lease);
-void record_edges(Db& db, std::string_view table, int tenant, const Lease& lease);
+std::uint64_t insert_edges(Db& db, std::string_view table, int tenant, const Lease& lease, bool first_load);
 
 }  // namespace rosterd::postgres

@@ -162,6 +162,7 @@ class Stage {
   virtual ~Stage() = default;
   [[nodiscard]] virtual Result<void> user(const StagedPrincipal& change) = 0;
   [[nodiscard]] virtual Result<void> group(const StagedPrincipal& change) = 0;
+  /// Each edge once.
   [[nodiscard]] virtual Result<void> edge(const StagedEdge& change) = 0;
   [[nodiscard]] virtual Result<void> binding(const StagedBinding& change) = 0;
   /// One transaction: fence check, rows, change rows, audit, cursor, run, state of the source, revision; releases the lease.

@@ -155,7 +155,7 @@ TEST_F(StageTest, AThousandChunksOfPeopleArriveWhole) {
   const auto all = held(source, acme);
   ASSERT_EQ(all.users.size(), 30'000u);
   EXPECT_EQ(all.users.at("user12345").hash, 12'345u);
-  EXPECT_EQ(sql("SELECT count(*) FROM rosterd.run_change"), "30000");
+  EXPECT_EQ(sql("SELECT count(*) FROM rosterd.run_change_whole"), "30000");
 }
 
 TEST_F(StageTest, BytesThatAreNoTextAreMendedInsteadOfFailingTheRun) {

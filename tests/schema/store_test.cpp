@@ -214,7 +214,7 @@ TEST_F(StoreTest, WithoutATenantTheAppRoleSeesAndWritesNothing) {
   make_source(acme, "corp");
   const auto& url = database.app_url;
   for (const auto* table : {"tenant", "tenant_user", "tenant_group", "membership", "role", "binding", "source", "source_state", "source_lease", "run",
-                            "run_change", "audit", "service_account", "service_account_token"})
+                            "run_change", "run_change_pack", "audit", "service_account", "service_account_token"})
     EXPECT_EQ(PrivatePostgres::query(url, fmt::format("SELECT count(*) FROM rosterd.{}", table)), "0") << table;
   EXPECT_THROW(PrivatePostgres::query(url, "INSERT INTO rosterd.tenant_user (tenant_id, id, username) VALUES (1, 1, 'x')"), std::runtime_error);
   EXPECT_EQ(PrivatePostgres::query(url, "UPDATE rosterd.tenant_user SET username = 'x' RETURNING 1"), "");

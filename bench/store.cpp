@@ -1,0 +1,158 @@
+// What the store costs: a first load of USERS people, USERS/20 groups and about 10 members a group through Stage, then reading it back.
+// Usage: bench_store [USERS] [--plain]. Prints seconds and the CPU seconds of the PostgreSQL backend that did it.
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstring>
+#include <fstream>
+
+#include "schema/postgres/postgres_store.hpp"
+#include "tests/support/postgres.hpp"
+
+namespace {
+
+using namespace rosterd;
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().what);
+  return std::move(*result);
+}
+void must(Result<void> result) {
+  if (!result) throw std::runtime_error(result.error().what);
+}
+
+/// User and system seconds of every child of the postmaster.
+double server_cpu(pid_t postmaster) {
+  double ticks = 0;
+  std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", postmaster));
+  for (pid_t pid = 0; children >> pid;) {
+    std::ifstream stat(fmt::format("/proc/{}/stat", pid));
+    std::string text((std::istreambuf_iterator<char>(stat)), {});
+    const auto at = text.rfind(')');
+    if (at == std::string::npos) continue;
+    unsigned long user = 0, system = 0;
+    if (std::sscanf(text.c_str() + at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2) ticks += static_cast<double>(user + system);
+  }
+  return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+class Stopwatch {
+ public:
+  explicit Stopwatch(pid_t postmaster) : postmaster_(postmaster), cpu_(server_cpu(postmaster)) {}
+  void lap(const char* what) {
+    const auto now = std::chrono::steady_clock::now();
+    const double cpu = server_cpu(postmaster_);
+    fmt::print("{:<44} {:7.2f} s  postgres {:6.2f} s CPU\n", what, std::chrono::duration<double>(now - start_).count(), cpu - cpu_);
+    std::fflush(stdout);
+    start_ = now;
+    cpu_ = cpu;
+  }
+
+ private:
+  pid_t postmaster_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  double cpu_;
+};
+
+struct Counter : HeldSink, AuthorizationSink {
+  std::uint64_t rows = 0;
+  void user(PrincipalId, std::string_view, std::uint64_t, Leaving, bool) override { ++rows; }
+  void group(PrincipalId, std::string_view, std::uint64_t, Leaving, bool, std::string_view) override { ++rows; }
+  void edge(PrincipalId, PrincipalId) override { ++rows; }
+  void binding(const Binding&) override { ++rows; }
+  void begin(const Revision&, bool, std::uint64_t, std::uint64_t, std::uint64_t) override {}
+  void user(PrincipalId, std::string_view, std::string_view, bool, bool) override { ++rows; }
+  void group(PrincipalId, std::string_view, std::string_view, bool) override { ++rows; }
+  void service_account(PrincipalId, std::string_view, bool) override { ++rows; }
+  void role(const Role&) override { ++rows; }
+};
+
+/// A time-based entryUUID as OpenLDAP makes them: neighbours differ in the first field.
+std::string uuid(std::uint64_t number) { return fmt::format("{:08x}-{:04x}-103e-9f3b-{:012x}", (number * 37) & 0xffffffff, 0x6b1c, 0x1f2e3d4c5bULL); }
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const std::uint64_t users = argc > 1 && argv[1][0] != '-' ? std::stoull(argv[1]) : 1'000'000;
+  const bool eager = argc < 2 || std::strcmp(argv[argc - 1], "--plain") != 0;
+  const std::uint64_t groups = users / 20, members = 10;
+  test::PrivatePostgres server({.settings = {{"shared_buffers", "256MB"}, {"max_wal_size", "4GB"}, {"log_min_duration_statement", "60"}}});
+  const auto database = server.fresh_database();
+  const auto store = must(PostgresStore::open({.url = database.app_url, .owner_url = database.owner_url}));
+  const auto account = must(store->create_account({.email = "a@b.example", .first_name = "", .last_name = "", .super_admin = true}, {}));
+  Role admin;
+  admin.name = "Admin";
+  admin.admin = true;
+  const TenantId acme{"acme"};
+  must(store->create_tenant({.id = acme, .name = "Acme", .creator = account.id, .managed_roles = {admin}}, {}));
+  const auto source = must(store->create_source(acme, {.name = "corp", .type = "ldap", .enabled = true, .settings = "{}", .schedule = {}, .guard = {}, .role_mappings = {}}, {})).value;
+  const auto now = std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now()) + std::chrono::hours(1);
+  const auto claim = [&] { return *must(store->claim("bench", Millis(600'000), now)); };
+  const auto end = [] {
+    RunEnd one;
+    one.outcome = Outcome::Applied;
+    one.complete = true;
+    one.plan = PlanInfo{.hash = std::string(64, 'a'), .counts = {}};
+    return one;
+  };
+
+  Stopwatch watch(server.pid());
+  {
+    const auto work = claim();
+    auto stage = must(store->begin_stage(work.lease, {.eager = eager}));
+    const auto first = must(store->reserve_principal_ids(users + groups));
+    UserRecord user;
+    for (std::uint64_t i = 0; i < users; ++i) {
+      user.id.value = uuid(i);
+      user.username = fmt::format("user{:07}", i);
+      user.email = fmt::format("user{:07}@acme.example", i);
+      user.first_name = fmt::format("First{}", i % 997);
+      user.last_name = fmt::format("Last{}", i % 7919);
+      user.entry = fmt::format("uid=user{:07},ou=people,dc=acme,dc=example", i);
+      must(stage->user({.kind = ChangeKind::Added, .id = PrincipalId{first + i}, .external_id = user.id.value, .content_hash = i, .before_hash = 0, .leaving = Leaving::None, .reason = "new in the directory", .user = &user, .group = nullptr}));
+    }
+    watch.lap("staging users");
+    GroupRecord group;
+    for (std::uint64_t g = 0; g < groups; ++g) {
+      const PrincipalId id{first + users + g};
+      group.id.value = uuid(users + g);
+      group.name = fmt::format("group{:06}", g);
+      group.entry = fmt::format("cn=group{:06},ou=groups,dc=acme,dc=example", g);
+      must(stage->group({.kind = ChangeKind::Added, .id = id, .external_id = group.id.value, .content_hash = g, .before_hash = 0, .leaving = Leaving::None, .reason = "new in the directory", .user = nullptr, .group = &group}));
+      const auto count = g == 0 ? std::min<std::uint64_t>(20'000, users) : members;
+      for (std::uint64_t m = 0; m < count; ++m) {
+        const auto member = g == 0 ? m : (g * 7919 + m * 104729) % users;
+        must(stage->edge({.kind = ChangeKind::EdgeAdded, .group = id, .member = {PrincipalType::User, PrincipalId{first + member}}, .group_external_id = group.id.value, .member_external_id = uuid(member), .reason = "listed as a member"}));
+      }
+    }
+    watch.lap("staging groups and memberships");
+    const auto applied = must(stage->apply(end()));
+    watch.lap(eager ? "apply (inserted behind the staging)" : "apply");
+    fmt::print("  users {} groups {} edges {}\n", applied.counts.users[1], applied.counts.groups[1], applied.counts.edges_added);
+  }
+  Counter held, rows;
+  must(store->load_held(acme, source.id, now, held));
+  watch.lap("load_held");
+  must(store->load_authorization(acme, rows));
+  watch.lap("load_authorization");
+  {
+    const auto work = claim();
+    auto stage = must(store->begin_stage(work.lease, {}));
+    must(stage->keep(end()));
+    watch.lap("unchanged run");
+  }
+  must(store->status(acme));
+  watch.lap("status");
+  must(store->user(acme, "user0000100"));
+  watch.lap("user by name");
+  must(store->users(acme, {.limit = 100, .cursor = "", .query = "user09"}));
+  watch.lap("users, first page of a prefix");
+  fmt::print("rows read: held {}, authorization {}\n", held.rows, rows.rows);
+  fmt::print("{}\n", server.query(database, "SELECT relname, pg_size_pretty(pg_total_relation_size(oid)) FROM pg_class WHERE relnamespace = 'rosterd'::regnamespace AND relkind = 'r' AND pg_total_relation_size(oid) > 10e6 ORDER BY 1"));
+  return 0;
+} catch (const std::exception& error) {
+  fmt::print(stderr, "bench_store: {}\n", error.what());
+  return 1;
+}
