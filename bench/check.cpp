@@ -99,11 +99,22 @@ void feed(const Size& size, AuthorizationSink& sink) {
       if (below(4) != 0) continue;
       permissions += fmt::format(R"({}"{}":["READ","{}"])", permissions.empty() ? "" : ",", permission, kActions[below(4)]);
     }
-    sink.role({.id = {kFirstRole + i}, .name = fmt::format("role-{}", i), .description = {}, .managed = false, .admin = i % 500 == 0, .permissions = "{" + permissions + "}"});
+    sink.role({.id = {kFirstRole + i},
+               .name = fmt::format("role-{}", i),
+               .description = {},
+               .managed = false,
+               .admin = i % 500 == 0,
+               .permissions = "{" + permissions + "}"});
   }
   for (std::uint64_t i = 0; i < std::min(size.roles, size.groups); ++i)
-    sink.binding({.id = {kFirstBinding + i}, .role = {kFirstRole + i}, .principal = {PrincipalType::Group, {kFirstGroup + i}},
-                  .ns = i % 10 == 0 ? std::nullopt : std::optional(ns_of(below(kNamespaces))), .expires_at = {}, .source = {}, .created_at = {}, .created_by = {}});
+    sink.binding({.id = {kFirstBinding + i},
+                  .role = {kFirstRole + i},
+                  .principal = {PrincipalType::Group, {kFirstGroup + i}},
+                  .ns = i % 10 == 0 ? std::nullopt : std::optional(ns_of(below(kNamespaces))),
+                  .expires_at = {},
+                  .source = {},
+                  .created_at = {},
+                  .created_by = {}});
 }
 
 std::shared_ptr<const rbac::Snapshot> build(const Size& size) {
@@ -120,7 +131,9 @@ std::shared_ptr<const rbac::Snapshot> build(const Size& size) {
 struct Counting final : AuthorizationSink {
   std::uint64_t bytes = 0;
   void begin(const Revision&, bool, std::uint64_t, std::uint64_t, std::uint64_t) override {}
-  void user(PrincipalId, std::string_view username, std::string_view email, bool, bool) override { bytes += username.size() + email.size(); }
+  void user(PrincipalId, std::string_view username, std::string_view email, bool, bool) override {
+    bytes += username.size() + email.size();
+  }
   void group(PrincipalId, std::string_view folded, std::string_view, bool) override { bytes += folded.size(); }
   void service_account(PrincipalId, std::string_view, bool) override {}
   void edge(PrincipalId, PrincipalId member) override { bytes += member.value & 1; }
@@ -159,10 +172,13 @@ void snapshot_figures() {
   const double peak = memory("VmHWM") - before;
   const double whole = memory("VmRSS") - before;
   const auto stats = snapshot->stats();
-  std::printf("snapshot of %llu users, %llu groups, %llu memberships, %llu bindings: %llu profiles, %.1f MiB counted, %.1f MiB resident; names take %.1f bytes a user\n",
-              static_cast<unsigned long long>(stats.users), static_cast<unsigned long long>(stats.groups), static_cast<unsigned long long>(stats.edges),
-              static_cast<unsigned long long>(stats.bindings), static_cast<unsigned long long>(stats.profiles), static_cast<double>(stats.bytes) / 1048576, whole / 1048576,
-              static_cast<double>(generated.bytes) / static_cast<double>(kWhole.users));
+  std::printf(
+      "snapshot of %llu users, %llu groups, %llu memberships, %llu bindings: %llu profiles, %.1f MiB counted, %.1f MiB resident; names "
+      "take %.1f bytes a user\n",
+      static_cast<unsigned long long>(stats.users), static_cast<unsigned long long>(stats.groups),
+      static_cast<unsigned long long>(stats.edges), static_cast<unsigned long long>(stats.bindings),
+      static_cast<unsigned long long>(stats.profiles), static_cast<double>(stats.bytes) / 1048576, whole / 1048576,
+      static_cast<double>(generated.bytes) / static_cast<double>(kWhole.users));
   snapshot.reset();
   const double left = memory("VmRSS") - before;
 
@@ -262,7 +278,8 @@ void check_figures() {
     // One in four asks in a namespace that nobody bound; it resolves to its ancestors.
     auto ns = ns_of(below(kNamespaces));
     if (below(4) == 0) ns += ".sub";
-    all.push_back({below(2) == 0 ? name.username : name.email, std::move(ns), kPermissions[below(std::size(kPermissions))], kActions[below(4)]});
+    all.push_back(
+        {below(2) == 0 ? name.username : name.email, std::move(ns), kPermissions[below(std::size(kPermissions))], kActions[below(4)]});
   }
   // Warm: what a daemon is asked within a moment. Cold: everybody once in turn, so that nearly nothing of a user is in any cache.
   const std::vector<Asked> some(all.begin(), all.begin() + 1'000);
@@ -276,10 +293,12 @@ void check_figures() {
   const double yes = measure(*snapshot, allowed, 200, at).mean(), no = measure(*snapshot, denied, 200, at).mean();
 
   const auto stats = snapshot->stats();
-  std::printf("check among %llu users, %llu memberships, %llu bindings (%llu profiles, %.1f MiB)\n", static_cast<unsigned long long>(stats.users),
-              static_cast<unsigned long long>(stats.edges), static_cast<unsigned long long>(stats.bindings), static_cast<unsigned long long>(stats.profiles),
+  std::printf("check among %llu users, %llu memberships, %llu bindings (%llu profiles, %.1f MiB)\n",
+              static_cast<unsigned long long>(stats.users), static_cast<unsigned long long>(stats.edges),
+              static_cast<unsigned long long>(stats.bindings), static_cast<unsigned long long>(stats.profiles),
               static_cast<double>(stats.bytes) / 1048576);
-  std::printf("  1,000 users at a time: p50 %.0f ns, p99 %.0f ns, p99.9 %.0f ns; allowed %.0f ns, denied %.0f ns\n", warm.at(0.5), warm.at(0.99), warm.at(0.999), yes, no);
+  std::printf("  1,000 users at a time: p50 %.0f ns, p99 %.0f ns, p99.9 %.0f ns; allowed %.0f ns, denied %.0f ns\n", warm.at(0.5),
+              warm.at(0.99), warm.at(0.999), yes, no);
   std::printf("  everybody in turn:     p50 %.0f ns, p99 %.0f ns, p99.9 %.0f ns\n", cold.at(0.5), cold.at(0.99), cold.at(0.999));
   figure("check_p50_warm", warm.at(0.5), 150, "ns");
   figure("check_p99_cold", cold.at(0.99), 1000, "ns");

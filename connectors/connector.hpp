@@ -21,9 +21,11 @@ struct Cursor {
   bool operator==(const Cursor&) const = default;
 };
 
-struct KeepAbsent {};                                        ///< touch only what was delivered
-struct DropListed { std::vector<ExternalId> ids; };          ///< the directory named these as gone
-struct KeepOnly {};                                          ///< complete: what was not delivered is a candidate for removal
+struct KeepAbsent {};  ///< touch only what was delivered
+struct DropListed {
+  std::vector<ExternalId> ids;
+};                   ///< the directory named these as gone
+struct KeepOnly {};  ///< complete: what was not delivered is a candidate for removal
 
 /// One piece of evidence for completeness (sync-rules S1-S3): "users: final result was success", "canary: base still readable".
 struct Evidence {
@@ -88,7 +90,8 @@ class Connector {
   virtual ~Connector() = default;
   /// Streams everything that changed since `from` into `sink` (all of it for an empty cursor), then says how it ended. An error means
   /// that nothing can be concluded: it could not begin, or was told to stop. A read that broke off after delivering something ends
-  /// with KeepAbsent and the evidence that failed; it is never a shorter complete feed. CursorExpired asks to come again with an empty cursor.
+  /// with KeepAbsent and the evidence that failed; it is never a shorter complete feed. CursorExpired asks to come again with an empty
+  /// cursor.
   [[nodiscard]] virtual Result<FeedEnd> read(const Cursor& from, FeedSink& sink, std::stop_token stop) = 0;
   /// Which of these ids still exist, which are gone, which could not be told. Asked before anybody is suspended.
   [[nodiscard]] virtual Result<Presence> verify(PrincipalType type, std::span<const ExternalId> ids, std::stop_token stop) = 0;
@@ -123,7 +126,9 @@ struct ConnectorType {
   /// Checks settings without connecting; InvalidInput lists every problem with its JSON path.
   Result<void> (*validate)(std::string_view json);
   /// Two fingerprints of settings: `cursor` covers all a cursor depends on (S40), `scope` only identity and scope (S41).
-  struct Fingerprints { std::string cursor, scope; };
+  struct Fingerprints {
+    std::string cursor, scope;
+  };
   Fingerprints (*fingerprint)(std::string_view json);
   /// JSON paths ("/bind_password") of settings that hold secrets.
   std::span<const std::string_view> secrets;

@@ -41,7 +41,7 @@ std::string reason(int error) { return std::strerror(error); }
 Result<std::string> read_file(const std::string& path) {
   const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!file) return fail(Errc::InvalidInput, "opening {}: {}", path, reason(errno));
-  struct stat info {};
+  struct stat info{};
   if (::fstat(file.fd(), &info) != 0) return fail(Errc::InvalidInput, "looking at {}: {}", path, reason(errno));
   if (!S_ISREG(info.st_mode)) return fail(Errc::InvalidInput, "{} is not a regular file", path);
   std::string content;
@@ -109,7 +109,7 @@ Result<std::string> read_key(const std::string& path) {
                                                                      text->size(), nullptr, &length, nullptr) == 0;
   sodium_memzero(text->data(), text->size());
   if (!whole || length != kKeyBytes) return fail(Errc::InvalidInput, "{}: a secrets key is {} hex digits", path, 2 * kKeyBytes);
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) == 0 && (info.st_mode & 07) != 0)
     return fail(Errc::InvalidInput, "{} can be read by everybody: chmod o-rwx it", path);
   return key;
@@ -183,7 +183,8 @@ std::unique_ptr<Secrets> Secrets::ephemeral() {
   return out;
 }
 
-Result<std::string> Secrets::seal(std::string_view settings, std::span<const std::string_view> secret_paths, std::string_view previous) const {
+Result<std::string> Secrets::seal(std::string_view settings, std::span<const std::string_view> secret_paths,
+                                  std::string_view previous) const {
   auto in = parse(settings);
   if (!in.is_object()) return fail(Errc::InvalidInput, "settings: must be an object");
   auto before = previous.empty() ? json::object() : parse(previous);
@@ -200,7 +201,8 @@ Result<std::string> Secrets::seal(std::string_view settings, std::span<const std
       for (const auto& [key, value] : secret->items())
         if (key != "set" && key != "file" && key != "env") return wrong_shape(path);
       auto* stored = at(before, path);
-      if (stored == nullptr || !stored->is_object()) return fail(Errc::InvalidInput, "settings{}: no secret is stored yet that could be kept", path);
+      if (stored == nullptr || !stored->is_object())
+        return fail(Errc::InvalidInput, "settings{}: no secret is stored yet that could be kept", path);
       for (const char* kind : {"file", "env"})  // what the mask showed may come back, anything else would be a silent no-op
         if (secret->contains(kind) && (!stored->contains(kind) || (*secret)[kind] != (*stored)[kind])) return wrong_shape(path);
       *secret = *stored;
@@ -213,7 +215,8 @@ Result<std::string> Secrets::seal(std::string_view settings, std::span<const std
       sodium_memzero(value.data(), value.size());
       *secret = json{{"sealed", std::move(sealed)}};
     } else if (is_text(*secret, "file")) {
-      if (!(*secret)["file"].get_ref<const std::string&>().starts_with('/')) return fail(Errc::InvalidInput, "settings{}.file: must be an absolute path", path);
+      if (!(*secret)["file"].get_ref<const std::string&>().starts_with('/'))
+        return fail(Errc::InvalidInput, "settings{}.file: must be an absolute path", path);
     } else if (!is_text(*secret, "env")) {
       return wrong_shape(path);
     }
@@ -231,7 +234,9 @@ Result<std::string> Secrets::open_settings(std::string_view stored, std::span<co
     std::string value;
     if (is_text(*secret, "sealed")) {
       auto opened = unseal_value((*secret)["sealed"].get_ref<const std::string&>(), key_);
-      if (!opened) return fail(Errc::InvalidInput, "settings{}: was sealed under another key; give the secret again or put the old key file back", path);
+      if (!opened)
+        return fail(Errc::InvalidInput, "settings{}: was sealed under another key; give the secret again or put the old key file back",
+                    path);
       value = std::move(*opened);
     } else if (is_text(*secret, "file")) {
       auto content = read_file((*secret)["file"].get<std::string>());
@@ -242,7 +247,8 @@ Result<std::string> Secrets::open_settings(std::string_view stored, std::span<co
     } else if (is_text(*secret, "env")) {
       const auto name = (*secret)["env"].get<std::string>();
       const char* found = std::getenv(name.c_str());
-      if (found == nullptr || *found == '\0') return fail(Errc::InvalidInput, "settings{}: the environment variable {} is not set", path, name);
+      if (found == nullptr || *found == '\0')
+        return fail(Errc::InvalidInput, "settings{}: the environment variable {} is not set", path, name);
       value = found;
     } else {
       return fail(Errc::Internal, "settings{}: stored in an unknown shape", path);

@@ -20,7 +20,8 @@ class Secrets {
 
   /// Settings as they came in -> as they are stored: values sealed. `previous` (stored form, may be empty) lends its secret where the
   /// new settings say {"set": true}. `secret_paths` are JSON pointers ("/bind_password"). InvalidInput names the path.
-  [[nodiscard]] Result<std::string> seal(std::string_view settings, std::span<const std::string_view> secret_paths, std::string_view previous) const;
+  [[nodiscard]] Result<std::string> seal(std::string_view settings, std::span<const std::string_view> secret_paths,
+                                         std::string_view previous) const;
   /// Stored form -> what a connector takes: every secret as {"value": "…"}; files and environment are read now. Errors name file or
   /// variable, never the content. A trailing newline of a file is not part of the secret.
   [[nodiscard]] Result<std::string> open_settings(std::string_view stored, std::span<const std::string_view> secret_paths) const;

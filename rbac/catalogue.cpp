@@ -16,15 +16,15 @@ void set(PairMask& mask, std::size_t pair) { mask[pair / 64] |= std::uint64_t{1}
 bool is_name(std::string_view text) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   if (text.empty() || text.size() > 64 || !letter(text.front())) return false;
-  return std::all_of(text.begin(), text.end(), [&](char c) {
-    return letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == ':' || c == '-';
-  });
+  return std::all_of(text.begin(), text.end(),
+                     [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == ':' || c == '-'; });
 }
 
 /// The line on which `name` first stands as a JSON string; the parser keeps no positions.
 std::size_t line_of(std::string_view text, std::string_view name) {
   const auto at = text.find(fmt::format("\"{}\"", name));
-  return 1 + static_cast<std::size_t>(std::count(text.begin(), at == std::string_view::npos ? text.end() : text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
+  return 1 + static_cast<std::size_t>(std::count(
+                 text.begin(), at == std::string_view::npos ? text.end() : text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
 }
 
 struct Problems {
@@ -98,7 +98,8 @@ std::shared_ptr<const Catalogue> Catalogue::built_in() {
   static const std::shared_ptr<const Catalogue> kBuiltIn = [] {
     auto index = std::make_shared<Index>();
     for (const auto& row : builtin_permissions())
-      index->permissions.push_back({.name = std::string(row.name), .scope = row.scope, .iam = row.iam, .actions = actions_of(row.actions), .first_pair = 0});
+      index->permissions.push_back(
+          {.name = std::string(row.name), .scope = row.scope, .iam = row.iam, .actions = actions_of(row.actions), .first_pair = 0});
     index->number();
     Catalogue out;
     out.index_ = std::move(index);
@@ -140,7 +141,8 @@ Result<std::shared_ptr<const Catalogue>> Catalogue::parse(std::string_view text)
     if (!row.iam) continue;
     const auto held = find(row.name);
     if (held == permissions.end()) {
-      permissions.push_back({.name = std::string(row.name), .scope = row.scope, .iam = true, .actions = actions_of(row.actions), .first_pair = 0});
+      permissions.push_back(
+          {.name = std::string(row.name), .scope = row.scope, .iam = true, .actions = actions_of(row.actions), .first_pair = 0});
       continue;
     }
     held->iam = true;
@@ -153,7 +155,8 @@ Result<std::shared_ptr<const Catalogue>> Catalogue::parse(std::string_view text)
   if (!problems.text.empty()) return fail(Errc::InvalidInput, "permission catalogue: {}", problems.text);
   if (!index->number()) {
     std::size_t pairs = 0;
-    const auto over = std::find_if(permissions.begin(), permissions.end(), [&](const Permission& p) { return (pairs += p.actions.size()) > kMaxPairs; });
+    const auto over =
+        std::find_if(permissions.begin(), permissions.end(), [&](const Permission& p) { return (pairs += p.actions.size()) > kMaxPairs; });
     return fail(Errc::InvalidInput, "permission catalogue: line {}: with {} there are more than {} pairs of permission and action",
                 line_of(text, over->name), over->name, kMaxPairs);
   }

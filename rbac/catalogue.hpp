@@ -36,12 +36,12 @@ class Catalogue {
   [[nodiscard]] static Result<std::shared_ptr<const Catalogue>> parse(std::string_view json);
 
   [[nodiscard]] std::span<const Permission> permissions() const;
-  [[nodiscard]] const Permission* find(std::string_view name) const;               ///< exact case; nullptr = unknown
+  [[nodiscard]] const Permission* find(std::string_view name) const;  ///< exact case; nullptr = unknown
   [[nodiscard]] std::optional<std::uint16_t> pair(const Permission& permission, std::string_view action) const;
   [[nodiscard]] std::size_t pairs() const;
-  [[nodiscard]] const PairMask& all() const;          ///< every pair
-  [[nodiscard]] const PairMask& iam() const;          ///< pairs of IAM permissions
-  [[nodiscard]] const PairMask& tenant_scope() const; ///< pairs grantable only tenant-wide
+  [[nodiscard]] const PairMask& all() const;           ///< every pair
+  [[nodiscard]] const PairMask& iam() const;           ///< pairs of IAM permissions
+  [[nodiscard]] const PairMask& tenant_scope() const;  ///< pairs grantable only tenant-wide
   /// A role's content {"FLOW":["READ"]} as a mask; pairs the catalogue does not have grant nothing (R15).
   [[nodiscard]] Result<PairMask> mask(std::string_view permissions_json) const;
 

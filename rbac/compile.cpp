@@ -86,17 +86,21 @@ class Compiler final : public Builder {
       seal();
       const auto principal = t_.find(binding.principal.type, binding.principal.id);
       const auto role = role_numbers_.find(binding.role.value);
-      if (principal.kind != Subject::Found) return refuse("binding {} names {}, which no row describes", text(binding.id), text(binding.principal));
-      if (role == role_numbers_.end()) return refuse("binding {} names role {}, which no row describes", text(binding.id), text(binding.role));
+      if (principal.kind != Subject::Found)
+        return refuse("binding {} names {}, which no row describes", text(binding.id), text(binding.principal));
+      if (role == role_numbers_.end())
+        return refuse("binding {} names role {}, which no row describes", text(binding.id), text(binding.role));
       BindingRow row{.id = binding.id, .principal = principal.index, .role = static_cast<std::uint32_t>(role->second)};
       if (binding.ns) {
         // A text that is no namespace must not turn into the whole tenant (R27).
-        if (!is_namespace(*binding.ns)) return refuse("binding {} is limited to '{}', which is no namespace", text(binding.id), *binding.ns);
+        if (!is_namespace(*binding.ns))
+          return refuse("binding {} is limited to '{}', which is no namespace", text(binding.id), *binding.ns);
         row.node = nodes_.emplace(*binding.ns, static_cast<std::uint32_t>(nodes_.size() + 1)).first->second;
       }
       if (binding.expires_at || binding.source) {
         row.extra = static_cast<std::uint32_t>(t_.extras.size());
-        t_.extras.push_back({.expires = binding.expires_at ? micros(*binding.expires_at) : kNever, .source = binding.source.value_or(SourceId{})});
+        t_.extras.push_back(
+            {.expires = binding.expires_at ? micros(*binding.expires_at) : kNever, .source = binding.source.value_or(SourceId{})});
       }
       t_.bindings.push_back(row);
     });
@@ -106,8 +110,8 @@ class Compiler final : public Builder {
     attempt([&] {
       seal();
       if (announced_.users != t_.users || announced_.groups != t_.groups || announced_.edges != edges_.size())
-        return refuse("{} users, {} groups and {} memberships were announced, {}, {} and {} came", announced_.users, announced_.groups, announced_.edges,
-                      t_.users, t_.groups, edges_.size());
+        return refuse("{} users, {} groups and {} memberships were announced, {}, {} and {} came", announced_.users, announced_.groups,
+                      announced_.edges, t_.users, t_.groups, edges_.size());
       settle_memberships();
       settle_namespaces();
       settle_roles();
@@ -151,7 +155,8 @@ class Compiler final : public Builder {
 
   void principal(PrincipalType type, PrincipalId id, std::uint32_t flags, std::string_view key, std::string_view second) {
     if (sealed_) return refuse("principal {} comes after the first membership or binding", id.value);
-    if (t_.texts.size() + key.size() + second.size() + 64 > Tables::kMaxTexts) return refuse("names of more than {} bytes", Tables::kMaxTexts);
+    if (t_.texts.size() + key.size() + second.size() + 64 > Tables::kMaxTexts)
+      return refuse("names of more than {} bytes", Tables::kMaxTexts);
     const auto place = std::pair(place_of(type), id.value);
     in_order_ = in_order_ && (t_.ids.size() == 0 || last_place_ < place);
     last_place_ = place;
@@ -278,7 +283,9 @@ class Compiler final : public Builder {
 
 }  // namespace
 
-std::unique_ptr<Builder> make_builder(std::shared_ptr<const Catalogue> catalogue) { return make_builder(std::move(catalogue), SystemClock().now()); }
+std::unique_ptr<Builder> make_builder(std::shared_ptr<const Catalogue> catalogue) {
+  return make_builder(std::move(catalogue), SystemClock().now());
+}
 std::unique_ptr<Builder> make_builder(std::shared_ptr<const Catalogue> catalogue, TimePoint as_of) {
   return std::make_unique<Compiler>(std::move(catalogue), as_of);
 }

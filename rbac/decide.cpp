@@ -13,7 +13,8 @@ constexpr std::uint32_t kLinear = 16;  // up to here scanning words that lie sid
 
 bool has(const PairMask& mask, std::uint32_t pair) { return (mask[pair / 64] >> (pair % 64) & 1) != 0; }
 
-/// True for a text that folding leaves as it is and that needs no look at the rest: ASCII without capitals or spaces. Eight bytes at a time.
+/// True for a text that folding leaves as it is and that needs no look at the rest: ASCII without capitals or spaces. Eight bytes at a
+/// time.
 bool is_plainly_folded(std::string_view text) {
   constexpr std::uint64_t kOnes = 0x0101010101010101U, kHigh = 0x8080808080808080U;
   const auto suspicious = [](std::uint64_t w) {
@@ -61,29 +62,44 @@ struct CompiledSnapshot::Asked {
 
 std::string_view name_of(Reason reason) {
   switch (reason) {
-    case Reason::DeniedTenantDisabled: return "denied_tenant_disabled";
-    case Reason::DeniedUnknownPermission: return "denied_unknown_permission";
-    case Reason::DeniedUnknownAction: return "denied_unknown_action";
-    case Reason::DeniedUnknownSubject: return "denied_unknown_subject";
-    case Reason::DeniedAmbiguousSubject: return "denied_ambiguous_subject";
-    case Reason::DeniedUserSuspended: return "denied_user_suspended";
-    case Reason::DeniedServiceAccountDisabled: return "denied_service_account_disabled";
-    case Reason::DeniedGroupSuspended: return "denied_group_suspended";
-    case Reason::DeniedNoTenantAccess: return "denied_no_tenant_access";
-    case Reason::AllowedSuperAdmin: return "allowed_super_admin";
-    case Reason::AllowedAdminRole: return "allowed_admin_role";
-    case Reason::AllowedBinding: return "allowed_binding";
-    case Reason::DeniedWrongNamespace: return "denied_wrong_namespace";
-    case Reason::DeniedActionMissing: return "denied_action_missing";
-    case Reason::DeniedNoBinding: return "denied_no_binding";
+    case Reason::DeniedTenantDisabled:
+      return "denied_tenant_disabled";
+    case Reason::DeniedUnknownPermission:
+      return "denied_unknown_permission";
+    case Reason::DeniedUnknownAction:
+      return "denied_unknown_action";
+    case Reason::DeniedUnknownSubject:
+      return "denied_unknown_subject";
+    case Reason::DeniedAmbiguousSubject:
+      return "denied_ambiguous_subject";
+    case Reason::DeniedUserSuspended:
+      return "denied_user_suspended";
+    case Reason::DeniedServiceAccountDisabled:
+      return "denied_service_account_disabled";
+    case Reason::DeniedGroupSuspended:
+      return "denied_group_suspended";
+    case Reason::DeniedNoTenantAccess:
+      return "denied_no_tenant_access";
+    case Reason::AllowedSuperAdmin:
+      return "allowed_super_admin";
+    case Reason::AllowedAdminRole:
+      return "allowed_admin_role";
+    case Reason::AllowedBinding:
+      return "allowed_binding";
+    case Reason::DeniedWrongNamespace:
+      return "denied_wrong_namespace";
+    case Reason::DeniedActionMissing:
+      return "denied_action_missing";
+    case Reason::DeniedNoBinding:
+      return "denied_no_binding";
   }
   return "";
 }
 
 /// The steps of R97, first hit decides.
 template <class Find>
-Decision CompiledSnapshot::answer(std::string_view permission_name, std::string_view action, std::optional<std::string_view> ns, TimePoint at,
-                                  Find&& find) const noexcept {
+Decision CompiledSnapshot::answer(std::string_view permission_name, std::string_view action, std::optional<std::string_view> ns,
+                                  TimePoint at, Find&& find) const noexcept {
   if (!t_.enabled) return {false, Reason::DeniedTenantDisabled};
   const Permission* permission = t_.catalogue->find(permission_name);
   if (permission == nullptr) return {false, Reason::DeniedUnknownPermission};
@@ -121,8 +137,8 @@ Decision CompiledSnapshot::check(const Question& q) const noexcept {
   });
 }
 
-Decision CompiledSnapshot::check(const Principal& who, std::string_view permission, std::string_view action, std::optional<std::string_view> ns,
-                                 TimePoint at) const noexcept {
+Decision CompiledSnapshot::check(const Principal& who, std::string_view permission, std::string_view action,
+                                 std::optional<std::string_view> ns, TimePoint at) const noexcept {
   t_.by_id.prefetch(t_.hash_of(who.id.value));
   return answer(permission, action, ns, at, [&] { return t_.find(who.type, who.id); });
 }
@@ -183,7 +199,8 @@ Decision CompiledSnapshot::walk(std::uint32_t number, const Asked& asked, Micros
       if (t_.extras[binding.extra].expires <= at) continue;
       const auto& role = t_.roles[binding.role];
       for (std::size_t w = 0; w < anywhere.size(); ++w) anywhere[w] |= t_.masks[role.mask][w];
-      if (!t_.namespaces.covers(binding.node, asked.node) || !has(t_.masks[binding.node == 0 ? role.mask : role.limited], asked.pair)) continue;
+      if (!t_.namespaces.covers(binding.node, asked.node) || !has(t_.masks[binding.node == 0 ? role.mask : role.limited], asked.pair))
+        continue;
       granted = true;
       admin = admin || role.admin;
     }
@@ -200,8 +217,13 @@ Decision CompiledSnapshot::walk(std::uint32_t number, const Asked& asked, Micros
 }
 
 SnapshotStats CompiledSnapshot::stats() const noexcept {
-  return {.users = t_.users, .groups = t_.groups, .service_accounts = t_.service_accounts, .edges = t_.parents.size(), .bindings = t_.bindings.size(),
-          .profiles = t_.profile_count, .bytes = t_.bytes()};
+  return {.users = t_.users,
+          .groups = t_.groups,
+          .service_accounts = t_.service_accounts,
+          .edges = t_.parents.size(),
+          .bindings = t_.bindings.size(),
+          .profiles = t_.profile_count,
+          .bytes = t_.bytes()};
 }
 
 }  // namespace rosterd::rbac

@@ -135,7 +135,14 @@ std::vector<Grant> CompiledSnapshot::grants(const Principal& who, TimePoint at, 
         if (binding->principal != end || !room()) continue;
         const auto& role = t_.roles[binding->role];
         const auto& extra = t_.extras[binding->extra];
-        Grant grant{.binding = binding->id, .role = role.id, .role_name = role.name, .admin = role.admin, .ns = {}, .expires_at = {}, .source = {}, .via = {}};
+        Grant grant{.binding = binding->id,
+                    .role = role.id,
+                    .role_name = role.name,
+                    .admin = role.admin,
+                    .ns = {},
+                    .expires_at = {},
+                    .source = {},
+                    .via = {}};
         if (binding->node != 0) grant.ns = std::string(t_.namespaces.text(binding->node));
         if (extra.expires != kNever) grant.expires_at = TimePoint(std::chrono::microseconds(extra.expires));
         if (extra.source) grant.source = extra.source;

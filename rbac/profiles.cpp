@@ -85,9 +85,7 @@ class Flattening {
   }
 
  private:
-  void place(std::uint32_t number, std::uint32_t profile) {
-    t_.states[number] = (t_.states[number] & ~kProfileBits) | profile;
-  }
+  void place(std::uint32_t number, std::uint32_t profile) { t_.states[number] = (t_.states[number] & ~kProfileBits) | profile; }
 
   /// Tarjan's strongly connected components over "is a member of", without recursion (a directory may nest 50,000 deep). A knot comes
   /// out after every knot above it, so what is above is known when it is summed up.
@@ -202,9 +200,8 @@ class Flattening {
   /// One word a node.
   void unite() {
     if (words_.size() < 2) return;
-    std::sort(words_.begin(), words_.end(), [](const ProfileWord& a, const ProfileWord& b) {
-      return a.first != b.first ? a.first < b.first : a.second < b.second;
-    });
+    std::sort(words_.begin(), words_.end(),
+              [](const ProfileWord& a, const ProfileWord& b) { return a.first != b.first ? a.first < b.first : a.second < b.second; });
     std::size_t kept = 0;
     for (std::size_t i = 0; i < words_.size();) {
       auto word = words_[i];

@@ -112,16 +112,18 @@ void Tables::index_keys(std::size_t keys) {
 }
 
 std::span<const BindingRow> Tables::bindings_of(std::uint32_t number) const noexcept {
-  const auto first = std::lower_bound(bindings.begin(), bindings.end(), number, [](const BindingRow& b, std::uint32_t n) { return b.principal < n; });
+  const auto first =
+      std::lower_bound(bindings.begin(), bindings.end(), number, [](const BindingRow& b, std::uint32_t n) { return b.principal < n; });
   auto last = first;
   while (last != bindings.end() && last->principal == number) ++last;
   return {first, last};
 }
 
 std::uint64_t Tables::bytes() const {
-  std::uint64_t total = sizeof(CompiledSnapshot) + ids.bytes() + states.bytes() + records.bytes() + texts.bytes() + by_id.bytes() + by_key.bytes() + parent_rows.bytes() +
-                        parents.bytes() + bindings.bytes() + extras.bytes() + namespaces.bytes() + masks.bytes() + profiles.bytes() + validities.bytes() +
-                        roles.capacity() * sizeof(RoleRow) + permission_masks.capacity() * sizeof(PairMask);
+  std::uint64_t total = sizeof(CompiledSnapshot) + ids.bytes() + states.bytes() + records.bytes() + texts.bytes() + by_id.bytes() +
+                        by_key.bytes() + parent_rows.bytes() + parents.bytes() + bindings.bytes() + extras.bytes() + namespaces.bytes() +
+                        masks.bytes() + profiles.bytes() + validities.bytes() + roles.capacity() * sizeof(RoleRow) +
+                        permission_masks.capacity() * sizeof(PairMask);
   for (const auto& role : roles) total += role.name.capacity() > 15 ? role.name.capacity() + 1 : 0;  // longer ones are apart
   return total;
 }

@@ -212,8 +212,8 @@ class CompiledSnapshot final : public Snapshot {
   [[nodiscard]] const Revision& revision() const noexcept override { return t_.revision; }
   [[nodiscard]] bool tenant_enabled() const noexcept override { return t_.enabled; }
   [[nodiscard]] Decision check(const Question& question) const noexcept override;
-  [[nodiscard]] Decision check(const Principal& who, std::string_view permission, std::string_view action, std::optional<std::string_view> ns,
-                               TimePoint at) const noexcept override;
+  [[nodiscard]] Decision check(const Principal& who, std::string_view permission, std::string_view action,
+                               std::optional<std::string_view> ns, TimePoint at) const noexcept override;
   [[nodiscard]] std::vector<Grant> grants(const Principal& who, TimePoint at, std::size_t limit) const override;
   [[nodiscard]] SnapshotStats stats() const noexcept override;
   [[nodiscard]] std::uint64_t content_hash() const override { return t_.content_hash(); }

@@ -1,6 +1,6 @@
 #pragma once
-// The hash of the tables a check looks into. SipHash (schema/core/hash.hpp) would take a quarter of a check's 150 ns; here a collision costs
-// time and never an answer, since every hit is compared with the text. Two secret random numbers keep outsiders from aiming at one.
+// The hash of the tables a check looks into. SipHash (schema/core/hash.hpp) would take a quarter of a check's 150 ns; here a collision
+// costs time and never an answer, since every hit is compared with the text. Two secret random numbers keep outsiders from aiming at one.
 
 #include <cstdint>
 #include <cstring>
@@ -32,8 +32,8 @@ class TextHash {
       a = half(at);
       b = half(at + left - 4);
     } else if (left > 0) {
-      a = static_cast<std::uint64_t>(static_cast<unsigned char>(at[0])) << 16 | static_cast<std::uint64_t>(static_cast<unsigned char>(at[left / 2])) << 8 |
-          static_cast<unsigned char>(at[left - 1]);
+      a = static_cast<std::uint64_t>(static_cast<unsigned char>(at[0])) << 16 |
+          static_cast<std::uint64_t>(static_cast<unsigned char>(at[left / 2])) << 8 | static_cast<unsigned char>(at[left - 1]);
     }
     return fold(secret_ ^ text.size(), fold(a ^ secret_, b ^ seed));
   }

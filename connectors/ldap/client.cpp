@@ -25,14 +25,16 @@ const bool kNoInit = ::setenv("LDAPNOINIT", "1", 1) == 0;
 
 // libldap writes with write(2): a connection closed by the server must be an error, not the end of the process.
 void ignore_sigpipe() {
-  struct sigaction now {};
+  struct sigaction now{};
   if (::sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_DFL) ::signal(SIGPIPE, SIG_IGN);
 }
 
 template <auto Free>
 struct FreeWith {
   template <class T>
-  void operator()(T* pointer) const { Free(pointer); }
+  void operator()(T* pointer) const {
+    Free(pointer);
+  }
 };
 using MessagePtr = std::unique_ptr<LDAPMessage, FreeWith<ldap_msgfree>>;
 using ControlPtr = std::unique_ptr<LDAPControl, FreeWith<ldap_control_free>>;
@@ -91,7 +93,8 @@ Result<std::unique_ptr<Client>> Client::open(const Target& target, const Limits&
     }
   }
   if (allowed.empty())
-    return fail(Errc::Refused, "{}: {}; directories in such ranges are reached only when allowed_networks of the daemon's configuration lists them",
+    return fail(Errc::Refused,
+                "{}: {}; directories in such ranges are reached only when allowed_networks of the daemon's configuration lists them",
                 target.host, refused.empty() ? "no address" : refused);
   done(fmt::format("{} is {}", target.host, allowed.front()->text));
 
@@ -141,9 +144,9 @@ Result<void> Client::adopt_socket(const Target& target, const Limits& limits) {
   const int never = LDAP_DEREF_NEVER;
   const int none = 0;
   // A referral would hand the bind secret to a server that the directory chooses.
-  const std::pair<int, const void*> options[] = {{LDAP_OPT_PROTOCOL_VERSION, &version}, {LDAP_OPT_REFERRALS, LDAP_OPT_OFF},
-                                                 {LDAP_OPT_DEREF, &never},              {LDAP_OPT_SIZELIMIT, &none},
-                                                 {LDAP_OPT_TIMELIMIT, &none},           {LDAP_OPT_RESTART, LDAP_OPT_ON}};
+  const std::pair<int, const void*> options[] = {
+      {LDAP_OPT_PROTOCOL_VERSION, &version}, {LDAP_OPT_REFERRALS, LDAP_OPT_OFF}, {LDAP_OPT_DEREF, &never},
+      {LDAP_OPT_SIZELIMIT, &none},           {LDAP_OPT_TIMELIMIT, &none},        {LDAP_OPT_RESTART, LDAP_OPT_ON}};
   for (const auto& [option, value] : options)
     if (auto ok = set(handle_, option, value, "of the connection"); !ok) return ok;
 
@@ -168,9 +171,10 @@ Result<void> Client::secure(const Target& target, const Address& address, const 
   const int client_side = 0;
   // NEWCTX last: it makes the handle's own context from what was set before; without it the process-wide context would be used, which
   // knows no CA. REQUIRE_SAN: the default falls back to the common name even where a subject alternative name says otherwise.
-  const std::tuple<int, const void*, std::string_view> options[] = {
-      {LDAP_OPT_X_TLS_CACERTFILE, target.ca_file.c_str(), "CACERTFILE"}, {LDAP_OPT_X_TLS_REQUIRE_CERT, &demand, "REQUIRE_CERT"},
-      {LDAP_OPT_X_TLS_REQUIRE_SAN, &demand, "REQUIRE_SAN"},              {LDAP_OPT_X_TLS_PROTOCOL_MIN, &minimum, "PROTOCOL_MIN"}};
+  const std::tuple<int, const void*, std::string_view> options[] = {{LDAP_OPT_X_TLS_CACERTFILE, target.ca_file.c_str(), "CACERTFILE"},
+                                                                    {LDAP_OPT_X_TLS_REQUIRE_CERT, &demand, "REQUIRE_CERT"},
+                                                                    {LDAP_OPT_X_TLS_REQUIRE_SAN, &demand, "REQUIRE_SAN"},
+                                                                    {LDAP_OPT_X_TLS_PROTOCOL_MIN, &minimum, "PROTOCOL_MIN"}};
   for (const auto& [option, value, name] : options)
     if (auto ok = set(handle_, option, value, name); !ok) return ok;
   if (!set(handle_, LDAP_OPT_X_TLS_NEWCTX, &client_side, "NEWCTX"))
@@ -185,8 +189,12 @@ Result<void> Client::secure(const Target& target, const Address& address, const 
   if (rc > 0 && target.security == Security::StartTls && rc != LDAP_CONNECT_ERROR)
     return fail(Errc::Unavailable, "the server refuses StartTLS: {}", in_words(rc, diagnostic()));
   const auto patience = std::min(limits.connect, milliseconds(5000));
-  auto why = explain_tls({.address = address, .host = target.host, .ca_file = target.ca_file,
-                          .start_tls = target.security == Security::StartTls, .patience = patience}, std::move(stop));
+  auto why = explain_tls({.address = address,
+                          .host = target.host,
+                          .ca_file = target.ca_file,
+                          .start_tls = target.security == Security::StartTls,
+                          .patience = patience},
+                         std::move(stop));
   if (why.empty()) why = fmt::format("{} ({})", ldap_err2string(rc), diagnostic());
   if (target.host == "localhost") why += "; libldap replaces localhost by this machine's own name: write 127.0.0.1 or the real name in url";
   return fail(Errc::Unavailable, "negotiating TLS with {}: {}", target.host, why);
@@ -221,8 +229,8 @@ Result<SearchEnd> Client::search(const Search& request, const OnEntry& on_entry)
   if (request.page) {
     berval cookie{.bv_len = request.page->cookie.size(), .bv_val = const_cast<char*>(request.page->cookie.data())};
     LDAPControl* control = nullptr;
-    if (ldap_create_page_control(handle_, static_cast<ber_int_t>(request.page->size), request.page->cookie.empty() ? nullptr : &cookie, 1, &control) !=
-        LDAP_SUCCESS)
+    if (ldap_create_page_control(handle_, static_cast<ber_int_t>(request.page->size), request.page->cookie.empty() ? nullptr : &cookie, 1,
+                                 &control) != LDAP_SUCCESS)
       return fail(Errc::Internal, "libldap could not make the paging control");
     paging.reset(control);
   }
@@ -233,8 +241,8 @@ Result<SearchEnd> Client::search(const Search& request, const OnEntry& on_entry)
 
   int operation = 0;
   watchdog_->enter();
-  const int sent = ldap_search_ext(handle_, request.base.c_str(), static_cast<int>(request.scope), request.filter.c_str(), names.data(), 0, controls, nullptr,
-                                   nullptr, static_cast<int>(request.size_limit), &operation);
+  const int sent = ldap_search_ext(handle_, request.base.c_str(), static_cast<int>(request.scope), request.filter.c_str(), names.data(), 0,
+                                   controls, nullptr, nullptr, static_cast<int>(request.size_limit), &operation);
   watchdog_->leave();
   if (sent == LDAP_FILTER_ERROR) return fail(Errc::InvalidInput, "libldap refuses the filter {}", request.filter);
   if (sent != LDAP_SUCCESS) {
@@ -255,12 +263,15 @@ Result<SearchEnd> Client::search(const Search& request, const OnEntry& on_entry)
         ldap_abandon_ext(handle_, operation, nullptr, nullptr);
         return fail(Errc::Stopped, "the receiver wants no more");
       }
-      case LDAP_RES_SEARCH_REFERENCE: ++end.references; break;
+      case LDAP_RES_SEARCH_REFERENCE:
+        ++end.references;
+        break;
       case LDAP_RES_SEARCH_RESULT: {
         if (auto ok = finish(message.get(), end); !ok) return fail(ok.error());
         return end;
       }
-      default: break;  // intermediate responses (RFC 4511 §4.13) that nobody asked for
+      default:
+        break;  // intermediate responses (RFC 4511 §4.13) that nobody asked for
     }
   }
 }
@@ -341,16 +352,19 @@ std::string Client::diagnostic() const {
 
 Error Client::lost(std::string_view doing) {
   switch (watchdog_->reason()) {
-    case Watchdog::Reason::Stopped: return {.code = Errc::Stopped, .what = stop_words(doing), .slug = {}};
+    case Watchdog::Reason::Stopped:
+      return {.code = Errc::Stopped, .what = stop_words(doing), .slug = {}};
     case Watchdog::Reason::Silence:
       return {.code = Errc::Unavailable, .what = fmt::format("{}: the server went silent; the connection was given up", doing), .slug = {}};
     case Watchdog::Reason::Late:
       return {.code = Errc::Unavailable, .what = fmt::format("{}: the deadline passed before the server was done", doing), .slug = {}};
-    case Watchdog::Reason::None: break;
+    case Watchdog::Reason::None:
+      break;
   }
   int error = 0;
   ldap_get_option(handle_, LDAP_OPT_RESULT_CODE, &error);
-  const auto kind = error == LDAP_DECODING_ERROR ? "the server sent what is no LDAP, or a message above the limit" : "the server closed the connection";
+  const auto kind =
+      error == LDAP_DECODING_ERROR ? "the server sent what is no LDAP, or a message above the limit" : "the server closed the connection";
   return {.code = Errc::Unavailable, .what = fmt::format("{}: {}", doing, kind), .slug = {}};
 }
 

@@ -41,10 +41,10 @@ enum class Scope { Base = 0, One = 1, Subtree = 2 };  // RFC 4511 §4.5.1.2
 
 /// Result codes of RFC 4511 that rosterd acts on; any other number may come as well.
 namespace code {
-inline constexpr int kSuccess = 0, kOperationsError = 1, kTimeLimit = 3, kSizeLimit = 4, kStrongAuthRequired = 8, kReferral = 10, kAdminLimit = 11,
-                     kUnavailableCriticalExtension = 12, kConfidentialityRequired = 13, kNoSuchAttribute = 16, kNoSuchObject = 32, kInvalidDn = 34,
-                     kInappropriateAuth = 48, kInvalidCredentials = 49, kInsufficientAccess = 50, kBusy = 51, kUnavailable = 52,
-                     kUnwilling = 53;
+inline constexpr int kSuccess = 0, kOperationsError = 1, kTimeLimit = 3, kSizeLimit = 4, kStrongAuthRequired = 8, kReferral = 10,
+                     kAdminLimit = 11, kUnavailableCriticalExtension = 12, kConfidentialityRequired = 13, kNoSuchAttribute = 16,
+                     kNoSuchObject = 32, kInvalidDn = 34, kInappropriateAuth = 48, kInvalidCredentials = 49, kInsufficientAccess = 50,
+                     kBusy = 51, kUnavailable = 52, kUnwilling = 53;
 }
 
 struct Attribute {
@@ -81,11 +81,11 @@ struct Search {
 /// How a search ended: the server's own final result, always there.
 struct SearchEnd {
   int code = 0;
-  std::string text;     ///< the server's diagnostic message
+  std::string text;  ///< the server's diagnostic message
   std::uint64_t entries = 0;
   std::uint64_t references = 0;  ///< continuation references, counted and never followed
-  bool paged = false;   ///< the answer carried the paging control
-  std::string cookie;   ///< of the next page; empty = the last one
+  bool paged = false;            ///< the answer carried the paging control
+  std::string cookie;            ///< of the next page; empty = the last one
 };
 
 /// False = stop here.
@@ -103,7 +103,8 @@ struct Steps {
 class Client {
  public:
   /// Resolves, connects, secures and binds (protocols A5). Errors say what to mend.
-  [[nodiscard]] static Result<std::unique_ptr<Client>> open(const Target& target, const Limits& limits, std::stop_token stop, Steps* steps = nullptr);
+  [[nodiscard]] static Result<std::unique_ptr<Client>> open(const Target& target, const Limits& limits, std::stop_token stop,
+                                                            Steps* steps = nullptr);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;

@@ -11,9 +11,9 @@
 namespace rosterd::connectors::ldap {
 namespace {
 
-constexpr std::size_t kMaxName = 512;         // longer names would not fit an index of the store: skipped, so that one entry blocks nothing
-constexpr std::size_t kMaxDescription = 4096; // descriptions are for people: cut
-constexpr std::size_t kBatch = 256;           // references handed over at once
+constexpr std::size_t kMaxName = 512;  // longer names would not fit an index of the store: skipped, so that one entry blocks nothing
+constexpr std::size_t kMaxDescription = 4096;  // descriptions are for people: cut
+constexpr std::size_t kBatch = 256;            // references handed over at once
 
 void ask(std::vector<std::string>& list, std::string_view name) {
   if (name.empty()) return;
@@ -68,9 +68,7 @@ std::optional<std::int64_t> number(std::string_view text) {
 
 bool says_true(std::string_view text) { return text.size() == 4 && ::strncasecmp(text.data(), "true", 4) == 0; }
 
-std::string day(std::int64_t seconds) {
-  return rfc3339(TimePoint(std::chrono::seconds(seconds))).substr(0, 10);
-}
+std::string day(std::int64_t seconds) { return rfc3339(TimePoint(std::chrono::seconds(seconds))).substr(0, 10); }
 
 /// The last sub-authority of a binary SID (MS-DTYP 2.4.2.2): 8 bytes of header, then little-endian 32-bit numbers.
 std::optional<std::uint32_t> rid_of(std::string_view sid) {
@@ -101,9 +99,14 @@ UserDecoder::UserDecoder(const Settings& settings)
   if (uid_reference_) ask(attributes_, "uid");
   if (settings.groups) {
     switch (settings.primary_group) {
-      case PrimaryGroup::None: break;
-      case PrimaryGroup::GidNumber: ask(attributes_, "gidNumber"); break;
-      case PrimaryGroup::Rid: ask(attributes_, "primaryGroupID"); break;
+      case PrimaryGroup::None:
+        break;
+      case PrimaryGroup::GidNumber:
+        ask(attributes_, "gidNumber");
+        break;
+      case PrimaryGroup::Rid:
+        ask(attributes_, "primaryGroupID");
+        break;
     }
   }
   if (settings.state.user_account_control) {
@@ -143,8 +146,10 @@ Decoded UserDecoder::decode(const Entry& entry) {
     reason_ = fmt::format("{} (the username) is blank", settings_.users.username);
     return Decoded::Skipped;
   }
-  if (!take(first(entry.find(settings_.users.first_name)), settings_.users.first_name, kMaxName, record_.first_name, reason_)) return Decoded::Skipped;
-  if (!take(first(entry.find(settings_.users.last_name)), settings_.users.last_name, kMaxName, record_.last_name, reason_)) return Decoded::Skipped;
+  if (!take(first(entry.find(settings_.users.first_name)), settings_.users.first_name, kMaxName, record_.first_name, reason_))
+    return Decoded::Skipped;
+  if (!take(first(entry.find(settings_.users.last_name)), settings_.users.last_name, kMaxName, record_.last_name, reason_))
+    return Decoded::Skipped;
   const auto email = pick(entry.find(settings_.users.email), {});
   if (!take(email, settings_.users.email, kMaxName, text, reason_)) return Decoded::Skipped;
   if (is_email(text)) {
@@ -162,7 +167,8 @@ Decoded UserDecoder::decode(const Entry& entry) {
   used = 0;
   if (settings_.groups) {
     switch (settings_.primary_group) {
-      case PrimaryGroup::None: break;
+      case PrimaryGroup::None:
+        break;
       case PrimaryGroup::GidNumber:
         if (const auto gid = first(entry.find("gidNumber")); !gid.empty()) add_reference(record_.member_of, used, "gid:", gid);
         break;
@@ -195,7 +201,8 @@ void UserDecoder::read_state(const Entry& entry) {
   };
   const auto& state = settings_.state;
   if (state.user_account_control) {
-    if (const auto flags = number(first(entry.find("userAccountControl"))); flags && (*flags & 2) != 0) disable("userAccountControl says ACCOUNTDISABLE");
+    if (const auto flags = number(first(entry.find("userAccountControl"))); flags && (*flags & 2) != 0)
+      disable("userAccountControl says ACCOUNTDISABLE");
     if (const auto ticks = number(first(entry.find("accountExpires"))); ticks && *ticks > 0 && *ticks != INT64_MAX) {
       const auto seconds = *ticks / kTicksPerSecond - kSecondsFrom1601To1970;
       if (seconds <= now_) disable(fmt::format("accountExpires was {}", day(seconds)));
@@ -217,9 +224,14 @@ GroupDecoder::GroupDecoder(const Settings& settings) : settings_(settings), part
   for (const auto& member : part_.members) ask(attributes_, member.name);
   if (settings.member_is_required) ask(attributes_, "objectClass");
   switch (settings.primary_group) {
-    case PrimaryGroup::None: break;
-    case PrimaryGroup::GidNumber: ask(attributes_, "gidNumber"); break;
-    case PrimaryGroup::Rid: ask(attributes_, "objectSid"); break;
+    case PrimaryGroup::None:
+      break;
+    case PrimaryGroup::GidNumber:
+      ask(attributes_, "gidNumber");
+      break;
+    case PrimaryGroup::Rid:
+      ask(attributes_, "objectSid");
+      break;
   }
 }
 
@@ -241,7 +253,8 @@ Decoded GroupDecoder::decode(const Entry& entry) {
     while (!description.empty() && !is_utf8(description) && description.size() + 4 > kMaxDescription) description.remove_suffix(1);
   }
   record_.description.clear();
-  for (const char c : description) record_.description += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;  // line breaks are usual here
+  for (const char c : description)
+    record_.description += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;  // line breaks are usual here
   if (!is_utf8(record_.description)) {
     reason_ = fmt::format("{} is not UTF-8", part_.description);
     return Decoded::Skipped;
@@ -260,7 +273,8 @@ Decoded GroupDecoder::decode(const Entry& entry) {
   };
   if (settings_.has_style(MemberStyle::Dn) || settings_.has_style(MemberStyle::DnAndUid)) add("dn:", entry.dn);  // nested groups
   switch (settings_.primary_group) {
-    case PrimaryGroup::None: break;
+    case PrimaryGroup::None:
+      break;
     case PrimaryGroup::GidNumber:
       if (const auto gid = first(entry.find("gidNumber")); !gid.empty()) add("gid:", gid);
       break;
@@ -275,7 +289,9 @@ Decoded GroupDecoder::decode(const Entry& entry) {
     const auto range = parse_ranged(attribute.name);
     if (!range) continue;
     for (const auto& member : part_.members)
-      if (member.name.size() == range->attribute.size() && ::strncasecmp(member.name.data(), range->attribute.data(), member.name.size()) == 0) ranged_ = &member;
+      if (member.name.size() == range->attribute.size() &&
+          ::strncasecmp(member.name.data(), range->attribute.data(), member.name.size()) == 0)
+        ranged_ = &member;
   }
   if (settings_.member_is_required && ranged_ == nullptr) {
     for (const auto object_class : entry.find("objectClass")) {

@@ -21,17 +21,21 @@ std::string id_filter(const Settings& settings, std::span<const ExternalId> ids,
     const auto raw = server_id(settings.id_encoding, ids[index].value);
     if (!raw) continue;
     switch (settings.id_encoding) {
-      case IdEncoding::Text: out += equals(settings.id_attribute, *raw); break;
+      case IdEncoding::Text:
+        out += equals(settings.id_attribute, *raw);
+        break;
       case IdEncoding::Raw16Be:
-      case IdEncoding::Raw16Ms: out += equals_binary(settings.id_attribute, *raw); break;
+      case IdEncoding::Raw16Ms:
+        out += equals_binary(settings.id_attribute, *raw);
+        break;
     }
   }
   return out += ')';
 }
 
 /// Searches for ids, marks those found. Gives the result code; text and an error of the connection go into `trouble`.
-Result<int> look_for(Client& client, const Settings& settings, Search search, std::span<const ExternalId> ids, std::span<const std::size_t> which,
-                     Present found_as, std::vector<Present>& of, std::string& trouble) {
+Result<int> look_for(Client& client, const Settings& settings, Search search, std::span<const ExternalId> ids,
+                     std::span<const std::size_t> which, Present found_as, std::vector<Present>& of, std::string& trouble) {
   search.attributes = {settings.id_attribute};
   std::string id;
   const auto end = client.search(search, [&](const Entry& entry) {
@@ -60,16 +64,19 @@ Result<std::vector<Network>> networks(const ConnectorOptions& options) {
 }
 
 nlohmann::json scope_of(const Settings& settings) {
-  const auto part = [](const Part& of) { return nlohmann::json{{"base", normal_dn(of.base)}, {"filter", of.filter}, {"scope", name_of(of.scope)}}; };
-  nlohmann::json out = {{"type", "ldap"}, {"preset", name_of(settings.preset)}, {"id", settings.id_attribute},
-                        {"id_encoding", name_of(settings.id_encoding)}, {"users", part(settings.users)}};
+  const auto part = [](const Part& of) {
+    return nlohmann::json{{"base", normal_dn(of.base)}, {"filter", of.filter}, {"scope", name_of(of.scope)}};
+  };
+  nlohmann::json out = {{"type", "ldap"},
+                        {"preset", name_of(settings.preset)},
+                        {"id", settings.id_attribute},
+                        {"id_encoding", name_of(settings.id_encoding)},
+                        {"users", part(settings.users)}};
   if (settings.groups) out["groups"] = part(*settings.groups);
   return out;
 }
 
-std::string hash_of(const nlohmann::json& json) {
-  return hex(sha256(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
-}
+std::string hash_of(const nlohmann::json& json) { return hex(sha256(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace))); }
 
 }  // namespace
 
@@ -172,8 +179,8 @@ Result<Presence> Directory::verify(PrincipalType type, std::span<const ExternalI
     if (batch.empty()) continue;
     const auto filter = id_filter(settings_, ids, batch);
     std::string trouble;
-    const auto own = look_for(**client, settings_, {.base = part.base, .scope = part.scope, .filter = both(part.filter, filter)}, ids, batch,
-                              Present::InScope, out.of, trouble);
+    const auto own = look_for(**client, settings_, {.base = part.base, .scope = part.scope, .filter = both(part.filter, filter)}, ids,
+                              batch, Present::InScope, out.of, trouble);
     if (!own && own.error().code == Errc::Stopped) return fail(own.error(), "verifying");
     bool certain = own && *own == code::kSuccess;
     const auto missing = [&] {
@@ -182,7 +189,8 @@ Result<Presence> Directory::verify(PrincipalType type, std::span<const ExternalI
     };
     for (const auto& base : bases) {
       if (!missing() || client.value()->is_lost()) break;
-      const auto wide = look_for(**client, settings_, {.base = base, .scope = Scope::Subtree, .filter = filter}, ids, batch, Present::OutOfScope, out.of, trouble);
+      const auto wide = look_for(**client, settings_, {.base = base, .scope = Scope::Subtree, .filter = filter}, ids, batch,
+                                 Present::OutOfScope, out.of, trouble);
       if (!wide && wide.error().code == Errc::Stopped) return fail(wide.error(), "verifying");
       certain = certain && wide && *wide == code::kSuccess;
     }
@@ -191,7 +199,8 @@ Result<Presence> Directory::verify(PrincipalType type, std::span<const ExternalI
       if (!certain || !missing() || client.value()->is_lost()) break;
       if (!is_within(normal_dn(part.base), normal_dn(context))) continue;
       std::string hidden;
-      const auto wide = look_for(**client, settings_, {.base = context, .scope = Scope::Subtree, .filter = filter}, ids, batch, Present::OutOfScope, out.of, hidden);
+      const auto wide = look_for(**client, settings_, {.base = context, .scope = Scope::Subtree, .filter = filter}, ids, batch,
+                                 Present::OutOfScope, out.of, hidden);
       if (!wide && wide.error().code == Errc::Stopped) return fail(wide.error(), "verifying");
       const bool tolerable = wide && (*wide == code::kSuccess || *wide == code::kNoSuchObject || *wide == code::kInsufficientAccess);
       if (!tolerable) {
@@ -209,7 +218,8 @@ Result<Presence> Directory::verify(PrincipalType type, std::span<const ExternalI
 Result<bool> Directory::readable(std::string_view entry, std::stop_token stop) {
   const auto client = Client::open(settings_.target, limits(), std::move(stop));
   if (!client) return fail(client.error(), "reading {}", entry);
-  const auto end = (*client)->search({.base = std::string(entry), .scope = Scope::Base, .attributes = {"1.1"}}, [](const Entry&) { return true; });
+  const auto end =
+      (*client)->search({.base = std::string(entry), .scope = Scope::Base, .attributes = {"1.1"}}, [](const Entry&) { return true; });
   if (!end) return fail(end.error(), "reading {}", entry);
   if (end->code == code::kSuccess) return end->entries == 1;
   if (end->code == code::kNoSuchObject || end->code == code::kInsufficientAccess) return false;
@@ -224,19 +234,27 @@ void Directory::test_part(Client& client, std::string_view name, const Part& par
   if (settings_.groups) groups.emplace(settings_);
   const bool is_users = name == "users";
   std::string sample, trouble, without_id;
-  Search search{.base = part.base, .scope = part.scope, .filter = part.filter, .attributes = is_users ? users.attributes() : groups->attributes(), .size_limit = 1};
+  Search search{.base = part.base,
+                .scope = part.scope,
+                .filter = part.filter,
+                .attributes = is_users ? users.attributes() : groups->attributes(),
+                .size_limit = 1};
   const auto end = client.search(search, [&](const Entry& entry) {
     const auto decoded = is_users ? users.decode(entry) : groups->decode(entry);
     const auto& dn = is_users ? users.record().entry : groups->record().entry;
     switch (decoded) {
-      case Decoded::NoId: without_id = dn; break;
-      case Decoded::Skipped: trouble = fmt::format("{}: {}", dn, is_users ? users.reason() : groups->reason()); break;
+      case Decoded::NoId:
+        without_id = dn;
+        break;
+      case Decoded::Skipped:
+        trouble = fmt::format("{}: {}", dn, is_users ? users.reason() : groups->reason());
+        break;
       case Decoded::Usable:
         any_id = true;
         if (is_users) {
           const auto& user = users.record();
-          sample = fmt::format("{} is {} {} <{}>, username {}{}", dn, user.first_name, user.last_name, user.email.value_or("no e-mail"), user.username,
-                               user.enabled ? "" : ", disabled: " + user.disabled_reason);
+          sample = fmt::format("{} is {} {} <{}>, username {}{}", dn, user.first_name, user.last_name, user.email.value_or("no e-mail"),
+                               user.username, user.enabled ? "" : ", disabled: " + user.disabled_reason);
         } else if (groups->members_hidden()) {
           trouble = fmt::format("{} must have members by its object class but shows none; grant the bind account read access to them", dn);
         } else {
@@ -245,28 +263,35 @@ void Directory::test_part(Client& client, std::string_view name, const Part& par
             members += batch.size();
             return true;
           });
-          sample = fmt::format("{} is the group {} with {}{} members", dn, groups->record().name, groups->ranged() == nullptr ? "" : "more than ", members);
+          sample = fmt::format("{} is the group {} with {}{} members", dn, groups->record().name,
+                               groups->ranged() == nullptr ? "" : "more than ", members);
         }
     }
     return true;
   });
-  const auto add = [&](bool good, std::string text) { findings.push_back({.step = std::string(name), .good = good, .text = std::move(text)}); };
+  const auto add = [&](bool good, std::string text) {
+    findings.push_back({.step = std::string(name), .good = good, .text = std::move(text)});
+  };
   if (!end) return add(false, end.error().what);
   if (end->code != code::kSuccess && !(end->code == code::kSizeLimit && end->entries > 0))
     return add(false, fmt::format("searching {}: {}", part.base, in_words(end->code, end->text)));
   if (!without_id.empty()) {
-    findings.push_back({.step = "stable id", .good = false,
-                        .text = fmt::format("{} has no usable {}; choose another preset or id_attribute, or grant read access to it", without_id, settings_.id_attribute)});
+    findings.push_back({.step = "stable id",
+                        .good = false,
+                        .text = fmt::format("{} has no usable {}; choose another preset or id_attribute, or grant read access to it",
+                                            without_id, settings_.id_attribute)});
     return add(true, fmt::format("{} was read", without_id));
   }
   if (end->entries == 0)
-    return add(false, fmt::format("no entry below {} matches {}; check base and filter, and whether the bind account may read there", part.base, part.filter));
+    return add(false, fmt::format("no entry below {} matches {}; check base and filter, and whether the bind account may read there",
+                                  part.base, part.filter));
   if (!trouble.empty()) return add(false, trouble);
   add(true, sample);
 }
 
 std::vector<Finding> Directory::test(std::stop_token stop) {
-  std::vector<Finding> findings{{.step = "settings", .good = true, .text = fmt::format("understood, preset {}", name_of(settings_.preset))}};
+  std::vector<Finding> findings{
+      {.step = "settings", .good = true, .text = fmt::format("understood, preset {}", name_of(settings_.preset))}};
   Steps steps;
   const auto client = Client::open(settings_.target, limits(), std::move(stop), &steps);
   for (auto& step : steps.done) findings.push_back({.step = step.name, .good = true, .text = step.text});

@@ -18,12 +18,35 @@ struct Alias {
 };
 // Attribute types that servers write in several ways: numeric OIDs and long names (RFC 4519, RFC 4524).
 constexpr Alias kAliases[] = {
-    {"2.5.4.3", "cn"}, {"commonname", "cn"}, {"2.5.4.4", "sn"}, {"surname", "sn"}, {"2.5.4.5", "serialnumber"}, {"2.5.4.6", "c"},
-    {"countryname", "c"}, {"2.5.4.7", "l"}, {"localityname", "l"}, {"2.5.4.8", "st"}, {"stateorprovincename", "st"}, {"2.5.4.9", "street"},
-    {"streetaddress", "street"}, {"2.5.4.10", "o"}, {"organizationname", "o"}, {"2.5.4.11", "ou"}, {"organizationalunitname", "ou"},
-    {"2.5.4.12", "title"}, {"2.5.4.42", "givenname"}, {"gn", "givenname"}, {"0.9.2342.19200300.100.1.1", "uid"}, {"userid", "uid"},
-    {"0.9.2342.19200300.100.1.3", "mail"}, {"rfc822mailbox", "mail"}, {"0.9.2342.19200300.100.1.25", "dc"}, {"domaincomponent", "dc"},
-    {"1.2.840.113549.1.9.1", "email"}, {"emailaddress", "email"}, {"pkcs9email", "email"},
+    {"2.5.4.3", "cn"},
+    {"commonname", "cn"},
+    {"2.5.4.4", "sn"},
+    {"surname", "sn"},
+    {"2.5.4.5", "serialnumber"},
+    {"2.5.4.6", "c"},
+    {"countryname", "c"},
+    {"2.5.4.7", "l"},
+    {"localityname", "l"},
+    {"2.5.4.8", "st"},
+    {"stateorprovincename", "st"},
+    {"2.5.4.9", "street"},
+    {"streetaddress", "street"},
+    {"2.5.4.10", "o"},
+    {"organizationname", "o"},
+    {"2.5.4.11", "ou"},
+    {"organizationalunitname", "ou"},
+    {"2.5.4.12", "title"},
+    {"2.5.4.42", "givenname"},
+    {"gn", "givenname"},
+    {"0.9.2342.19200300.100.1.1", "uid"},
+    {"userid", "uid"},
+    {"0.9.2342.19200300.100.1.3", "mail"},
+    {"rfc822mailbox", "mail"},
+    {"0.9.2342.19200300.100.1.25", "dc"},
+    {"domaincomponent", "dc"},
+    {"1.2.840.113549.1.9.1", "email"},
+    {"emailaddress", "email"},
+    {"pkcs9email", "email"},
 };
 
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
@@ -55,7 +78,8 @@ bool append_fast(std::string_view dn, std::string& out) {
   for (;;) {
     while (at != end && *at == ' ') ++at;
     const auto type_begin = out.size();
-    while (at != end && ((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || *at == '-' || (*at >= '0' && *at <= '9' && out.size() > type_begin)))
+    while (at != end && ((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || *at == '-' ||
+                         (*at >= '0' && *at <= '9' && out.size() > type_begin)))
       out += lower(*at++);
     const auto type_size = out.size() - type_begin;
     while (at != end && *at == ' ') ++at;
@@ -134,7 +158,8 @@ DnPtr parse(std::string_view text) {
   berval value{.bv_len = text.size(), .bv_val = const_cast<char*>(text.data())};
   LDAPDN dn = nullptr;
   // LDAPV2 also takes ';' as separator and quoted values, which old servers still write into member.
-  if (ldap_bv2dn(&value, &dn, LDAP_DN_FORMAT_LDAPV3) != LDAP_SUCCESS && ldap_bv2dn(&value, &dn, LDAP_DN_FORMAT_LDAPV2) != LDAP_SUCCESS) return {};
+  if (ldap_bv2dn(&value, &dn, LDAP_DN_FORMAT_LDAPV3) != LDAP_SUCCESS && ldap_bv2dn(&value, &dn, LDAP_DN_FORMAT_LDAPV2) != LDAP_SUCCESS)
+    return {};
   return DnPtr(dn);
 }
 

@@ -64,9 +64,12 @@ bool canonical_text(std::string_view value, std::string& out) {
 
 std::string_view name_of(IdEncoding encoding) {
   switch (encoding) {
-    case IdEncoding::Text: return "text";
-    case IdEncoding::Raw16Be: return "raw16-be";
-    case IdEncoding::Raw16Ms: return "raw16-ms";
+    case IdEncoding::Text:
+      return "text";
+    case IdEncoding::Raw16Be:
+      return "raw16-be";
+    case IdEncoding::Raw16Ms:
+      return "raw16-ms";
   }
   return "";
 }
@@ -79,7 +82,8 @@ std::optional<IdEncoding> parse_id_encoding(std::string_view name) {
 
 bool canonical_id(IdEncoding encoding, std::string_view value, std::string& out) {
   switch (encoding) {
-    case IdEncoding::Text: return canonical_text(value, out);
+    case IdEncoding::Text:
+      return canonical_text(value, out);
     case IdEncoding::Raw16Be:
       if (value.size() != 16) return false;
       write_uuid(value, kNetworkOrder, out);
@@ -97,8 +101,10 @@ std::optional<std::string> server_id(IdEncoding encoding, std::string_view canon
     case IdEncoding::Text:
       if (canonical.empty()) return std::nullopt;
       return std::string(canonical);
-    case IdEncoding::Raw16Be: return read_uuid(canonical, kNetworkOrder);
-    case IdEncoding::Raw16Ms: return read_uuid(canonical, kMicrosoftOrder);
+    case IdEncoding::Raw16Be:
+      return read_uuid(canonical, kNetworkOrder);
+    case IdEncoding::Raw16Ms:
+      return read_uuid(canonical, kMicrosoftOrder);
   }
   return std::nullopt;
 }

@@ -8,9 +8,9 @@
 namespace rosterd::connectors::ldap {
 
 enum class IdEncoding {
-  Text,      ///< entryUUID, nsUniqueId, ipaUniqueID, any other text
-  Raw16Be,   ///< 16 bytes in network order
-  Raw16Ms,   ///< 16 bytes, the first three fields little-endian (objectGUID)
+  Text,     ///< entryUUID, nsUniqueId, ipaUniqueID, any other text
+  Raw16Be,  ///< 16 bytes in network order
+  Raw16Ms,  ///< 16 bytes, the first three fields little-endian (objectGUID)
 };
 [[nodiscard]] std::string_view name_of(IdEncoding encoding);  ///< "text", "raw16-be", "raw16-ms"
 [[nodiscard]] std::optional<IdEncoding> parse_id_encoding(std::string_view name);

@@ -58,12 +58,15 @@ struct Range {
 };
 // IANA special-purpose registries (RFC 6890 and successors): what is not the public Internet.
 constexpr Range kSpecial[] = {
-    {"127.0.0.0/8", "a loopback address"}, {"::1/128", "a loopback address"}, {"169.254.0.0/16", "a link-local address"},
-    {"fe80::/10", "a link-local address"}, {"10.0.0.0/8", "a private address"}, {"172.16.0.0/12", "a private address"},
-    {"192.168.0.0/16", "a private address"}, {"fc00::/7", "a private address"}, {"fec0::/10", "a private address"},
-    {"100.64.0.0/10", "a shared address (carrier NAT)"}, {"0.0.0.0/8", "an unspecified address"}, {"::/128", "an unspecified address"},
-    {"192.0.0.0/24", "a reserved address"}, {"198.18.0.0/15", "a reserved address"}, {"224.0.0.0/4", "a multicast address"},
-    {"ff00::/8", "a multicast address"}, {"240.0.0.0/4", "a reserved address"},
+    {"127.0.0.0/8", "a loopback address"},      {"::1/128", "a loopback address"},
+    {"169.254.0.0/16", "a link-local address"}, {"fe80::/10", "a link-local address"},
+    {"10.0.0.0/8", "a private address"},        {"172.16.0.0/12", "a private address"},
+    {"192.168.0.0/16", "a private address"},    {"fc00::/7", "a private address"},
+    {"fec0::/10", "a private address"},         {"100.64.0.0/10", "a shared address (carrier NAT)"},
+    {"0.0.0.0/8", "an unspecified address"},    {"::/128", "an unspecified address"},
+    {"192.0.0.0/24", "a reserved address"},     {"198.18.0.0/15", "a reserved address"},
+    {"224.0.0.0/4", "a multicast address"},     {"ff00::/8", "a multicast address"},
+    {"240.0.0.0/4", "a reserved address"},
 };
 
 std::optional<Network> network(std::string_view cidr) {

@@ -7,11 +7,16 @@ namespace rosterd::connectors::ldap {
 
 std::string_view name_of(Preset preset) {
   switch (preset) {
-    case Preset::OpenLdap: return "openldap";
-    case Preset::Rfc2307: return "rfc2307";
-    case Preset::ActiveDirectory: return "active_directory";
-    case Preset::Ds389: return "389ds";
-    case Preset::FreeIpa: return "freeipa";
+    case Preset::OpenLdap:
+      return "openldap";
+    case Preset::Rfc2307:
+      return "rfc2307";
+    case Preset::ActiveDirectory:
+      return "active_directory";
+    case Preset::Ds389:
+      return "389ds";
+    case Preset::FreeIpa:
+      return "freeipa";
   }
   return "";
 }

@@ -20,8 +20,8 @@ class ReferenceList {
 };
 
 struct RangedRead {
-  bool whole = false;       ///< closed, and the group did not change meanwhile
-  std::string trouble;      ///< in words, when not whole
+  bool whole = false;   ///< closed, and the group did not change meanwhile
+  std::string trouble;  ///< in words, when not whole
   ReferenceList members;
 };
 

@@ -7,10 +7,11 @@
 namespace rosterd::connectors::ldap {
 namespace {
 
-constexpr std::string_view kPagedResults = "1.2.840.113556.1.4.319";      // RFC 2696
-constexpr std::string_view kActiveDirectory = "1.2.840.113556.1.4.800";   // LDAP_CAP_ACTIVE_DIRECTORY_OID
-constexpr std::size_t kRemembered = 20'000;  // ids kept for a repeat in pages; size limits beyond that are rare, and then ids come twice (S8)
-constexpr int kEmptyPages = 1'000;           // a server that hands out empty pages for ever is given up
+constexpr std::string_view kPagedResults = "1.2.840.113556.1.4.319";     // RFC 2696
+constexpr std::string_view kActiveDirectory = "1.2.840.113556.1.4.800";  // LDAP_CAP_ACTIVE_DIRECTORY_OID
+constexpr std::size_t kRemembered =
+    20'000;                         // ids kept for a repeat in pages; size limits beyond that are rare, and then ids come twice (S8)
+constexpr int kEmptyPages = 1'000;  // a server that hands out empty pages for ever is given up
 constexpr std::size_t kBatch = 256;
 
 /// Limits under which the same search in pages may succeed: slapd's soft and hard size limits, AD's MaxPageSize, refusals without pages.
@@ -23,13 +24,16 @@ bool is_limit(int result) {
   return result == code::kSizeLimit || result == code::kAdminLimit || result == code::kTimeLimit || result == code::kReferral;
 }
 
-bool holds(std::span<const std::string_view> values, std::string_view wanted) { return std::find(values.begin(), values.end(), wanted) != values.end(); }
+bool holds(std::span<const std::string_view> values, std::string_view wanted) {
+  return std::find(values.begin(), values.end(), wanted) != values.end();
+}
 
 }  // namespace
 
 Result<RootDse> read_root_dse(Client& client) {
   RootDse out;
-  const Search request{.base = "", .scope = Scope::Base,
+  const Search request{.base = "",
+                       .scope = Scope::Base,
                        .attributes = {"vendorName", "supportedControl", "supportedCapabilities", "namingContexts", "objectClass"}};
   const auto end = client.search(request, [&out](const Entry& entry) {
     out.readable = true;
@@ -86,15 +90,21 @@ Result<FeedEnd> FullRead::run() {
       prove("groups: the final result was success", false, "not read, the connection was lost before");
     } else {
       sink_.phase("reading groups");
-      if (auto ok = read_part({"groups", *settings_.groups, groups_->attributes(), [this](const Entry& entry) { return take_group(entry); }}); !ok)
+      if (auto ok =
+              read_part({"groups", *settings_.groups, groups_->attributes(), [this](const Entry& entry) { return take_group(entry); }});
+          !ok)
         return fail(ok.error());
       if (auto ok = read_ranged_groups(); !ok) return fail(ok.error());
     }
     prove("groups: no member list was hidden", hidden_ == 0,
-          hidden_ == 0 ? "" : fmt::format("{} groups must have members by their object class but show none, first {}; the bind account may not read them", hidden_, first_hidden_));
+          hidden_ == 0
+              ? ""
+              : fmt::format("{} groups must have members by their object class but show none, first {}; the bind account may not read them",
+                            hidden_, first_hidden_));
   }
   prove("every entry has a usable stable id", without_id_ == 0,
-        without_id_ == 0 ? "" : fmt::format("{} entries have no usable {}, first {}", without_id_, settings_.id_attribute, first_without_id_));
+        without_id_ == 0 ? ""
+                         : fmt::format("{} entries have no usable {}, first {}", without_id_, settings_.id_attribute, first_without_id_));
   canary("users", settings_.users.base);
   if (settings_.groups) canary("groups", settings_.groups->base);
 
@@ -110,7 +120,8 @@ Result<void> FullRead::read_part(const Job& job) {
   seen_.clear();
   std::string trouble;
   if (!paged_) {
-    const auto end = client_.search({.base = job.part.base, .scope = job.part.scope, .filter = job.part.filter, .attributes = job.attributes}, job.on_entry);
+    const auto end = client_.search(
+        {.base = job.part.base, .scope = job.part.scope, .filter = job.part.filter, .attributes = job.attributes}, job.on_entry);
     const bool again = end && may_want_pages(end->code) && (server_.paging || !server_.readable);
     if (!again) return conclude(job, end, {});
     paged_ = true;
@@ -123,7 +134,8 @@ Result<void> FullRead::read_part(const Job& job) {
 
 Result<SearchEnd> FullRead::read_paged(const Job& job, std::string& trouble) {
   auto size = learnt_.page_size != 0 ? std::min(learnt_.page_size, options_.page_size) : options_.page_size;
-  Search search{.base = job.part.base, .scope = job.part.scope, .filter = job.part.filter, .attributes = job.attributes, .page = Page{size, {}}};
+  Search search{
+      .base = job.part.base, .scope = job.part.scope, .filter = job.part.filter, .attributes = job.attributes, .page = Page{size, {}}};
   SearchEnd whole;
   int empty_pages = 0;
   for (;;) {
@@ -201,7 +213,8 @@ bool FullRead::take_user(const Entry& entry) {
     case Decoded::Skipped:
       if (seen_before(record.id)) return true;
       return skip(PrincipalType::User, record.id, record.entry, users_.reason());
-    case Decoded::Usable: break;
+    case Decoded::Usable:
+      break;
   }
   if (seen_before(record.id)) return true;
   ++delivered_;
@@ -220,7 +233,8 @@ bool FullRead::take_group(const Entry& entry) {
     case Decoded::Skipped:
       if (seen_before(record.id)) return true;
       return skip(PrincipalType::Group, record.id, record.entry, groups.reason());
-    case Decoded::Usable: break;
+    case Decoded::Usable:
+      break;
   }
   if (seen_before(record.id)) return true;
   ++delivered_;
@@ -230,7 +244,8 @@ bool FullRead::take_group(const Entry& entry) {
     return true;
   }
   if (groups.members_hidden() && hidden_++ == 0) first_hidden_ = record.entry;
-  const bool ok = sink_.group(record) && groups.each_members(entry, [this](std::span<const Reference> members) { return sink_.members(members); }) &&
+  const bool ok = sink_.group(record) &&
+                  groups.each_members(entry, [this](std::span<const Reference> members) { return sink_.members(members); }) &&
                   sink_.end_group(!groups.members_hidden());
   sink_stopped_ = !ok;
   return ok;

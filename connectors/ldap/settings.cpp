@@ -112,7 +112,8 @@ void read_url(Object& root, Settings& out, Problems& problems) {
     return problems.add(path, "must begin with ldap:// or ldaps://");
   }
   if (rest.ends_with('/')) rest.remove_suffix(1);
-  if (rest.find_first_of("/?@# \\") != std::string_view::npos) return problems.add(path, "must be only ldap(s)://host or ldap(s)://host:port");
+  if (rest.find_first_of("/?@# \\") != std::string_view::npos)
+    return problems.add(path, "must be only ldap(s)://host or ldap(s)://host:port");
   std::string_view port;
   if (rest.starts_with('[')) {
     const auto close = rest.find(']');
@@ -133,7 +134,8 @@ void read_url(Object& root, Settings& out, Problems& problems) {
     out.target.port = static_cast<std::uint16_t>(number);
   }
   if (out.target.security == Security::Plain && !allow_plaintext && !is_loopback_name(out.target.host))
-    problems.add(path, "ldap:// without encryption would show the bind password and every entry; use ldaps://, start_tls, or say allow_plaintext");
+    problems.add(
+        path, "ldap:// without encryption would show the bind password and every entry; use ldaps://, start_tls, or say allow_plaintext");
 }
 
 void read_password(Object& root, SecretRule rule, Settings& out, Problems& problems) {
@@ -154,7 +156,8 @@ void read_password(Object& root, SecretRule rule, Settings& out, Problems& probl
     return;
   }
   switch (rule) {
-    case SecretRule::MustBeOpen: return problems.add(path, "must be {{\"value\": text}}");
+    case SecretRule::MustBeOpen:
+      return problems.add(path, "must be {{\"value\": text}}");
     case SecretRule::MayBeClosed:
       for (const std::string_view form : {"file", "env", "sealed", "set"})
         if (secret->contains(form)) return;

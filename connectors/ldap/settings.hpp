@@ -16,9 +16,9 @@ enum class Preset { OpenLdap, Rfc2307, ActiveDirectory, Ds389, FreeIpa };
 
 /// How a group says who its members are.
 enum class MemberStyle {
-  Dn,          ///< member: the DN of an entry
-  DnAndUid,    ///< uniqueMember: a DN, perhaps with a unique identifier behind it
-  UserName,    ///< memberUid: the uid of a person
+  Dn,        ///< member: the DN of an entry
+  DnAndUid,  ///< uniqueMember: a DN, perhaps with a unique identifier behind it
+  UserName,  ///< memberUid: the uid of a person
 };
 struct MemberAttribute {
   std::string name;

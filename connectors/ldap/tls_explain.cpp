@@ -13,7 +13,9 @@ namespace {
 template <auto Free>
 struct FreeWith {
   template <class T>
-  void operator()(T* pointer) const { Free(pointer); }
+  void operator()(T* pointer) const {
+    Free(pointer);
+  }
 };
 using CtxPtr = std::unique_ptr<SSL_CTX, FreeWith<SSL_CTX_free>>;
 using SslPtr = std::unique_ptr<SSL, FreeWith<SSL_free>>;
@@ -45,7 +47,8 @@ std::string names_in(X509* certificate) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
     std::string text;
     if (name->type == GEN_DNS) {
-      text.assign(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)), static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName)));
+      text.assign(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
+                  static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName)));
     } else if (name->type == GEN_IPADD) {
       char buffer[INET6_ADDRSTRLEN] = {};
       const int family = ASN1_STRING_length(name->d.iPAddress) == 4 ? AF_INET : AF_INET6;
@@ -60,7 +63,10 @@ std::string names_in(X509* certificate) {
 
 bool ask_for_tls(int fd) {
   // ExtendedRequest 1.3.6.1.4.1.1466.20037 (RFC 4511 §4.14) as message 1; the answer's resultCode follows the tag 0x0a 0x01.
-  constexpr std::string_view kRequest("\x30\x1d\x02\x01\x01\x77\x18\x80\x16" "1.3.6.1.4.1.1466.20037", 31);
+  constexpr std::string_view kRequest(
+      "\x30\x1d\x02\x01\x01\x77\x18\x80\x16"
+      "1.3.6.1.4.1.1466.20037",
+      31);
   if (::send(fd, kRequest.data(), kRequest.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(kRequest.size())) return false;
   char answer[512];
   const auto got = ::recv(fd, answer, sizeof answer, 0);
@@ -73,7 +79,8 @@ std::string in_words(long code, X509* certificate, const TlsQuestion& question) 
     case X509_V_ERR_CERT_HAS_EXPIRED:
       return fmt::format("the certificate expired on {}; renew the server's certificate", time_text(X509_get0_notAfter(certificate)));
     case X509_V_ERR_CERT_NOT_YET_VALID:
-      return fmt::format("the certificate is valid only from {}; check the clocks of both machines", time_text(X509_get0_notBefore(certificate)));
+      return fmt::format("the certificate is valid only from {}; check the clocks of both machines",
+                         time_text(X509_get0_notBefore(certificate)));
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
       return fmt::format("the certificate is made for another name: it names {}, the url says {}; use a name of the certificate in url",
@@ -85,7 +92,8 @@ std::string in_words(long code, X509* certificate, const TlsQuestion& question) 
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
       return fmt::format("the certificate was issued by \"{}\", which {} does not hold; put the issuer's certificate into ca_file",
                          name_text(X509_get_issuer_name(certificate)), question.ca_file);
-    default: return fmt::format("the certificate was refused: {}", X509_verify_cert_error_string(code));
+    default:
+      return fmt::format("the certificate was refused: {}", X509_verify_cert_error_string(code));
   }
 }
 

@@ -12,7 +12,8 @@ struct Words {
 constexpr Words kWords[] = {
     {code::kOperationsError, "operations error; Active Directory says this to a search before a bind: set bind_dn and bind_password"},
     {2, "protocol error"},
-    {code::kTimeLimit, "the server's time limit was reached; raise it for the bind account (slapd: limits … time=unlimited; 389: nsTimeLimit -1)"},
+    {code::kTimeLimit,
+     "the server's time limit was reached; raise it for the bind account (slapd: limits … time=unlimited; 389: nsTimeLimit -1)"},
     {code::kSizeLimit,
      "the server's size limit was reached; lift it for the bind account (slapd: limits dn.exact=… size=unlimited size.prtotal=unlimited; "
      "389: nsSizeLimit -1)"},
@@ -85,9 +86,12 @@ std::string bind_in_words(int code, std::string_view text) {
 
 std::string_view name_of(Scope scope) {
   switch (scope) {
-    case Scope::Base: return "base";
-    case Scope::One: return "one";
-    case Scope::Subtree: return "subtree";
+    case Scope::Base:
+      return "base";
+    case Scope::One:
+      return "one";
+    case Scope::Subtree:
+      return "subtree";
   }
   return "";
 }

@@ -35,13 +35,15 @@ std::string request_id(std::string_view given) {
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return (x >= 'A' && x <= 'Z' ? static_cast<char>(x + 32) : x) == (y >= 'A' && y <= 'Z' ? static_cast<char>(y + 32) : y); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
+    return (x >= 'A' && x <= 'Z' ? static_cast<char>(x + 32) : x) == (y >= 'A' && y <= 'Z' ? static_cast<char>(y + 32) : y);
+  });
 }
 
 Result<std::shared_ptr<const Caller>> authenticate(App& app, std::string_view authorization) {
   constexpr std::string_view kScheme = "Bearer ";
-  if (authorization.size() <= kScheme.size() || !equals_ignoring_case(authorization.substr(0, kScheme.size()), kScheme)) return fail(unauthenticated());
+  if (authorization.size() <= kScheme.size() || !equals_ignoring_case(authorization.substr(0, kScheme.size()), kScheme))
+    return fail(unauthenticated());
   auto token = authorization.substr(kScheme.size());
   while (token.starts_with(' ')) token.remove_prefix(1);
   if (!plausible(token)) return fail(unauthenticated());  // R54: the store never hears of it
@@ -94,9 +96,7 @@ Result<void> enter_tenant(Call& call) {
 }
 
 Result<void> may(Call& call, const Route& route) {
-  const auto refused = [&] {
-    return fail(Errc::Forbidden, "this needs {} in the tenant", right_of(route));
-  };
+  const auto refused = [&] { return fail(Errc::Forbidden, "this needs {} in the tenant", right_of(route)); };
   switch (route.access) {
     case Access::Open:
     case Access::SignedIn:
@@ -128,7 +128,8 @@ Result<void> await_revision(Call& call) {
   if (!least) return fail(Errc::InvalidInput, "Rosterd-Min-Revision: must look like \"7.1042\"");
   auto& services = call.app.services;
   const auto other_epoch = [&] {
-    return fail_as("unknown_epoch", Errc::Conflict, "the tenant is not in epoch {}: its history was cut or it was made anew; forget that revision", least->epoch);
+    return fail_as("unknown_epoch", Errc::Conflict,
+                   "the tenant is not in epoch {}: its history was cut or it was made anew; forget that revision", least->epoch);
   };
   auto now = services.snapshots.find(call.tenant);
   if (now && now->snapshot->revision().epoch > least->epoch) return other_epoch();
@@ -150,7 +151,8 @@ Result<void> fresh_enough(Call& call) {
   std::int64_t most = 0;
   const auto given = call.request.headers.max_age;
   const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), most);
-  if (error != std::errc{} || end != given.data() + given.size() || most < 0) return fail(Errc::InvalidInput, "Rosterd-Max-Age: must be a number of milliseconds");
+  if (error != std::errc{} || end != given.data() + given.size() || most < 0)
+    return fail(Errc::InvalidInput, "Rosterd-Max-Age: must be a number of milliseconds");
   if (const auto snapshot = call.snapshot(); !snapshot) return fail(snapshot.error());
   if (Steady::now() - call.published->seen > std::chrono::milliseconds(most))
     return fail_as("snapshot_too_old", Errc::Unavailable, "this replica last saw the tenant's revision longer ago than that");
@@ -166,7 +168,8 @@ Result<void> known_parameters(const Route& route, const Target& target) {
       known = rest.substr(0, space) == name;
       rest = space == std::string_view::npos ? std::string_view{} : rest.substr(space + 1);
     }
-    if (!known) return fail(Errc::InvalidInput, "{}: unknown parameter (known: {})", name.substr(0, 64), route.query.empty() ? "none" : route.query);
+    if (!known)
+      return fail(Errc::InvalidInput, "{}: unknown parameter (known: {})", name.substr(0, 64), route.query.empty() ? "none" : route.query);
   }
   return {};
 }
@@ -176,7 +179,8 @@ Result<void> acceptable_body(const App& app, const Route& route, const Request& 
   const auto most = route.path.ends_with("/check") ? app.options.max_batch_body : app.options.max_body;
   if (request.body.size() > most) return fail_as("payload_too_large", Errc::InvalidInput, "the body is larger than {} bytes", most);
   const auto type = request.headers.content_type.substr(0, request.headers.content_type.find(';'));
-  const bool json = equals_ignoring_case(type, "application/json") || (request.method == "PATCH" && equals_ignoring_case(type, "application/merge-patch+json"));
+  const bool json = equals_ignoring_case(type, "application/json") ||
+                    (request.method == "PATCH" && equals_ignoring_case(type, "application/merge-patch+json"));
   if (!json) return fail_as("unsupported_media_type", Errc::InvalidInput, "a body must be application/json");
   if (!request.headers.content_encoding.empty() && !equals_ignoring_case(request.headers.content_encoding, "identity"))
     return fail_as("unsupported_media_type", Errc::InvalidInput, "compressed bodies are not taken");
@@ -219,19 +223,29 @@ Result<Reply> dispatch(App& app, const Request& request, std::string_view id, in
   const auto match = router().find(request.method, target->segments);
   if (!match.known) return fail(Errc::NotFound, "rosterd has no such path");
   if (match.route < 0) {
-    auto reply = problem({.code = Errc::InvalidInput, .what = fmt::format("this path answers {}", match.allow), .slug = "method_not_allowed"});
+    auto reply =
+        problem({.code = Errc::InvalidInput, .what = fmt::format("this path answers {}", match.allow), .slug = "method_not_allowed"});
     reply.headers.emplace_back("Allow", match.allow);
     return reply;
   }
   route_index = match.route;
-  Call call{.app = app, .request = request, .target = *target, .request_id = id, .params = match.params, .caller = nullptr, .tenant = {}, .self = {}, .published = {}};
+  Call call{.app = app,
+            .request = request,
+            .target = *target,
+            .request_id = id,
+            .params = match.params,
+            .caller = nullptr,
+            .tenant = {},
+            .self = {},
+            .published = {}};
   return pass(call, routes()[static_cast<std::size_t>(match.route)]);
 }
 
 void note(const Request& request, std::string_view id, int route, const Reply& reply, double seconds, const Error* error) {
   const bool failed = reply.status >= 500;
-  const bool mutation = request.method != "GET" && request.method != "HEAD" && !(route >= 0 && routes()[static_cast<std::size_t>(route)].path.ends_with("/check"));
-  if (!failed && !mutation && reply.status < 400) return;  // reads and checks are counted, not logged
+  const bool mutation = request.method != "GET" && request.method != "HEAD" &&
+                        !(route >= 0 && routes()[static_cast<std::size_t>(route)].path.ends_with("/check"));
+  if (!failed && !mutation && reply.status < 400) return;                // reads and checks are counted, not logged
   const auto path = request.target.substr(0, request.target.find('?'));  // a query may name people
   log::event(failed ? log::Level::Error : log::Level::Info, "http.request",
              {{"method", std::string(request.method)},
@@ -312,12 +326,18 @@ Result<bool> Call::query_flag(std::string_view name) const {
 
 std::string right_of(const Route& route) {
   switch (route.access) {
-    case Access::Open: return "open";
-    case Access::SignedIn: return "signed in";
-    case Access::SuperAdmin: return "super admin";
-    case Access::Standing: return "standing";
-    case Access::Pair: return fmt::format("{} {}", route.permission, route.action);
-    case Access::PairOrSelf: return fmt::format("{} {} or self", route.permission, route.action);
+    case Access::Open:
+      return "open";
+    case Access::SignedIn:
+      return "signed in";
+    case Access::SuperAdmin:
+      return "super admin";
+    case Access::Standing:
+      return "standing";
+    case Access::Pair:
+      return fmt::format("{} {}", route.permission, route.action);
+    case Access::PairOrSelf:
+      return fmt::format("{} {} or self", route.permission, route.action);
   }
   return {};
 }

@@ -70,9 +70,9 @@ struct Call {
   const Target& target;
   std::string_view request_id;
   std::span<const std::pair<std::string_view, std::string_view>> params;
-  const Caller* caller = nullptr;    ///< set unless the route is open
-  TenantId tenant;                   ///< of the path; empty elsewhere
-  std::optional<PrincipalId> self;   ///< the user in that tenant the caller's account is linked to
+  const Caller* caller = nullptr;            ///< set unless the route is open
+  TenantId tenant;                           ///< of the path; empty elsewhere
+  std::optional<PrincipalId> self;           ///< the user in that tenant the caller's account is linked to
   std::optional<sync::Published> published;  ///< taken once (K8)
 
   [[nodiscard]] Store& store() const { return app.services.store; }

@@ -29,15 +29,19 @@ Result<rbac::Question> question_of(const Ask& ask, TimePoint at) {
   if (ask.action.empty()) return fail(Errc::InvalidInput, "action: is missing");
   const std::string_view subject = ask.subject;
   const auto colon = subject.find(':');
-  if (colon == std::string_view::npos || colon + 1 == subject.size()) return fail(Errc::InvalidInput, "subject: must look like \"user:ada\"");
+  if (colon == std::string_view::npos || colon + 1 == subject.size())
+    return fail(Errc::InvalidInput, "subject: must look like \"user:ada\"");
   if (subject.size() > kLongestKey) return fail(Errc::InvalidInput, "subject: is longer than {} bytes", kLongestKey);
   if (has_control_characters(subject) || has_control_characters(ask.permission) || has_control_characters(ask.action))
     return fail(Errc::InvalidInput, "subject, permission, action: must not hold control characters");
   const auto type = parse_principal_type(subject.substr(0, colon));
   if (!type) return fail(Errc::InvalidInput, "subject: the type is user, service_account or group");
-  rbac::Question out{.type = *type, .key = subject.substr(colon + 1), .permission = ask.permission, .action = ask.action, .ns = {}, .at = at};
+  rbac::Question out{
+      .type = *type, .key = subject.substr(colon + 1), .permission = ask.permission, .action = ask.action, .ns = {}, .at = at};
   if (ask.ns) {
-    if (!is_namespace(*ask.ns)) return fail_as("invalid_namespace", Errc::InvalidInput, "namespace: is no dotted path such as company.team (absent or null is the whole tenant)");
+    if (!is_namespace(*ask.ns))
+      return fail_as("invalid_namespace", Errc::InvalidInput,
+                     "namespace: is no dotted path such as company.team (absent or null is the whole tenant)");
     out.ns = *ask.ns;
   }
   return out;
@@ -63,11 +67,20 @@ class AskReader : public nlohmann::json_sax<json> {
   bool binary(binary_t&) override { return wrong("binary"); }
   bool string(string_t& value) override {
     switch (field_) {
-      case Subject: asks.back().subject = std::move(value); return true;
-      case Permission: asks.back().permission = std::move(value); return true;
-      case Action: asks.back().action = std::move(value); return true;
-      case Namespace: asks.back().ns = std::move(value); return true;
-      default: return wrong("a text");
+      case Subject:
+        asks.back().subject = std::move(value);
+        return true;
+      case Permission:
+        asks.back().permission = std::move(value);
+        return true;
+      case Action:
+        asks.back().action = std::move(value);
+        return true;
+      case Namespace:
+        asks.back().ns = std::move(value);
+        return true;
+      default:
+        return wrong("a text");
     }
   }
   bool start_object(std::size_t) override {
@@ -105,19 +118,24 @@ class AskReader : public nlohmann::json_sax<json> {
       std::string_view name;
       Field field;
     };
-    static constexpr Name kNames[] = {{"subject", Subject}, {"permission", Permission}, {"action", Action}, {"namespace", Namespace}, {"explain", Explain}, {"checks", Checks}};
+    static constexpr Name kNames[] = {{"subject", Subject},     {"permission", Permission}, {"action", Action},
+                                      {"namespace", Namespace}, {"explain", Explain},       {"checks", Checks}};
     field_ = None;
     for (const auto& row : kNames)
       if (row.name == name && (depth_ == 1 || (row.field != Explain && row.field != Checks))) field_ = row.field;
     if (field_ == None)
-      return stop(fmt::format("{}: unknown field (known: subject, permission, action, namespace{})", name.substr(0, 64), depth_ == 1 ? ", explain, checks" : ""));
+      return stop(fmt::format("{}: unknown field (known: subject, permission, action, namespace{})", name.substr(0, 64),
+                              depth_ == 1 ? ", explain, checks" : ""));
     if ((seen_ & (1u << field_)) != 0) return stop(fmt::format("the member \"{}\" is given twice", name));
-    if ((field_ == Checks && seen_ != 0) || (seen_ & (1u << Checks)) != 0) return stop("checks: stands alone, without the fields of a single check");
+    if ((field_ == Checks && seen_ != 0) || (seen_ & (1u << Checks)) != 0)
+      return stop("checks: stands alone, without the fields of a single check");
     seen_ |= 1u << field_;
     if (field_ == Checks) batch = true;
     return true;
   }
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override { return stop(fmt::format("not JSON at byte {}", position)); }
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override {
+    return stop(fmt::format("not JSON at byte {}", position));
+  }
 
  private:
   enum Field : unsigned { None, Subject, Permission, Action, Namespace, Explain, Checks };
@@ -127,8 +145,10 @@ class AskReader : public nlohmann::json_sax<json> {
   }
   bool wrong(std::string_view what) {
     static constexpr std::string_view kNames[] = {"this place", "subject", "permission", "action", "namespace", "explain", "checks"};
-    static constexpr std::string_view kWanted[] = {"a JSON object", "a text", "a text", "a text", "a text or null", "true or false", "a list of objects"};
-    return stop(fmt::format("{}: must be {}, not {}", depth_ == 2 ? "checks" : kNames[field_], depth_ == 2 ? "a list of objects" : kWanted[field_], what));
+    static constexpr std::string_view kWanted[] = {"a JSON object",  "a text",        "a text",           "a text",
+                                                   "a text or null", "true or false", "a list of objects"};
+    return stop(fmt::format("{}: must be {}, not {}", depth_ == 2 ? "checks" : kNames[field_],
+                            depth_ == 2 ? "a list of objects" : kWanted[field_], what));
   }
 
   Field field_ = None;
@@ -204,20 +224,27 @@ Result<std::optional<Principal>> principal_of(Call& call, const rbac::Question& 
 
 std::string_view subject_state(rbac::Reason reason) {
   switch (reason) {
-    case rbac::Reason::DeniedUnknownSubject: return "unknown";
-    case rbac::Reason::DeniedAmbiguousSubject: return "ambiguous";
+    case rbac::Reason::DeniedUnknownSubject:
+      return "unknown";
+    case rbac::Reason::DeniedAmbiguousSubject:
+      return "ambiguous";
     case rbac::Reason::DeniedUserSuspended:
-    case rbac::Reason::DeniedGroupSuspended: return "suspended";
-    case rbac::Reason::DeniedServiceAccountDisabled: return "disabled";
+    case rbac::Reason::DeniedGroupSuspended:
+      return "suspended";
+    case rbac::Reason::DeniedServiceAccountDisabled:
+      return "disabled";
     case rbac::Reason::DeniedTenantDisabled:
     case rbac::Reason::DeniedUnknownPermission:
-    case rbac::Reason::DeniedUnknownAction: return "not looked at";  // an earlier step decided (R97)
-    default: return "active";
+    case rbac::Reason::DeniedUnknownAction:
+      return "not looked at";  // an earlier step decided (R97)
+    default:
+      return "active";
   }
 }
 
 /// A grant leads to the decision when it covers the namespace and holds the pair (R28, R30, R31).
-bool leads_to(const rbac::Grant& grant, const rbac::Question& question, const rbac::Permission& permission, std::uint16_t pair, const std::map<RoleId, rbac::PairMask>& masks) {
+bool leads_to(const rbac::Grant& grant, const rbac::Question& question, const rbac::Permission& permission, std::uint16_t pair,
+              const std::map<RoleId, rbac::PairMask>& masks) {
   if (permission.scope == rbac::Scope::Tenant) {
     if (grant.ns) return false;
   } else if (grant.ns && (!question.ns || !covers(*grant.ns, *question.ns))) {

@@ -43,7 +43,8 @@ Result<TlsContext> make_tls_context(const std::string& certificate_file, const s
     return fail(Errc::InvalidInput, "reading the certificate {}: {}", certificate_file, tls_reason());
   if (SSL_CTX_use_PrivateKey_file(context.get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1)
     return fail(Errc::InvalidInput, "reading the key {}: {}", key_file, tls_reason());
-  if (SSL_CTX_check_private_key(context.get()) != 1) return fail(Errc::InvalidInput, "the key {} does not belong to {}", key_file, certificate_file);
+  if (SSL_CTX_check_private_key(context.get()) != 1)
+    return fail(Errc::InvalidInput, "the key {} does not belong to {}", key_file, certificate_file);
   return context;
 }
 
@@ -82,7 +83,8 @@ void Connection::head_done() { budget_ = std::numeric_limits<std::size_t>::max()
 
 bool Connection::fill() {
   begin_ = end_ = 0;
-  if (!std::exchange(readable_, false) && !(tls_ && SSL_pending(tls_.get()) > 0) && !ready(socket_, POLLIN, milliseconds_left(deadline_))) return false;
+  if (!std::exchange(readable_, false) && !(tls_ && SSL_pending(tls_.get()) > 0) && !ready(socket_, POLLIN, milliseconds_left(deadline_)))
+    return false;
   long n = 0;
   if (tls_) {
     n = SSL_read(tls_.get(), buffer_, sizeof buffer_);
@@ -139,7 +141,8 @@ bool Connection::flush(Millis timeout) {
       if (n <= 0) ERR_clear_error();
     } else {
       n = ::send(socket_, left.data(), left.size(), MSG_NOSIGNAL);
-      if (n < 0 && (errno == EINTR || ((errno == EAGAIN || errno == EWOULDBLOCK) && ready(socket_, POLLOUT, milliseconds_left(deadline))))) continue;
+      if (n < 0 && (errno == EINTR || ((errno == EAGAIN || errno == EWOULDBLOCK) && ready(socket_, POLLOUT, milliseconds_left(deadline)))))
+        continue;
     }
     if (n <= 0 || Steady::now() > deadline) break;
     left.remove_prefix(static_cast<std::size_t>(n));

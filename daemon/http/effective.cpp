@@ -13,11 +13,13 @@ Result<std::size_t> offset_of(const std::string& cursor, const Revision& revisio
   const auto colon = cursor.find(':');
   std::size_t offset = 0;
   const auto* last = cursor.data() + cursor.size();
-  const auto at = colon == std::string::npos ? Result<Revision>(fail(Errc::InvalidInput, "no colon")) : parse_revision(std::string_view(cursor).substr(0, colon));
+  const auto at = colon == std::string::npos ? Result<Revision>(fail(Errc::InvalidInput, "no colon"))
+                                             : parse_revision(std::string_view(cursor).substr(0, colon));
   if (!at) return fail(Errc::InvalidInput, "cursor: is not one that rosterd gave");
   const auto [end, error] = std::from_chars(cursor.data() + colon + 1, last, offset);
   if (error != std::errc{} || end != last) return fail(Errc::InvalidInput, "cursor: is not one that rosterd gave");
-  if (*at != revision) return fail(Errc::CursorExpired, "the tenant has moved on to revision {}: start from the first page", text(revision));
+  if (*at != revision)
+    return fail(Errc::CursorExpired, "the tenant has moved on to revision {}: start from the first page", text(revision));
   return offset;
 }
 

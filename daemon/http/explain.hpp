@@ -11,6 +11,7 @@ namespace rosterd::http {
 
 /// {binding, role, namespace, via: [{group, origins}], origin, expires_at, permissions} for each grant. Origins are read from the
 /// store; an edge that has gone there since the snapshot has an empty list.
-[[nodiscard]] Result<nlohmann::json> grants_json(Call& call, const Principal& who, std::span<const rbac::Grant> grants, std::span<const Role> roles);
+[[nodiscard]] Result<nlohmann::json> grants_json(Call& call, const Principal& who, std::span<const rbac::Grant> grants,
+                                                 std::span<const Role> roles);
 
 }  // namespace rosterd::http

@@ -27,7 +27,12 @@ std::optional<Millis> iso_duration(std::string_view text) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc{} || number > 1'000'000'000 || end == text.data() + text.size()) return std::nullopt;
     const char unit = *end;
-    const std::int64_t length = !time && unit == 'W' ? 604800 : !time && unit == 'D' ? 86400 : time && unit == 'H' ? 3600 : time && unit == 'M' ? 60 : time && unit == 'S' ? 1 : 0;
+    const std::int64_t length = !time && unit == 'W'   ? 604800
+                                : !time && unit == 'D' ? 86400
+                                : time && unit == 'H'  ? 3600
+                                : time && unit == 'M'  ? 60
+                                : time && unit == 'S'  ? 1
+                                                       : 0;
     if (length == 0) return std::nullopt;
     seconds += number * length;
     any = true;

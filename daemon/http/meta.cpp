@@ -18,7 +18,8 @@ Result<Reply> version(Call&) { return ok({{"name", "rosterd"}, {"version", ROSTE
 Result<Reply> metrics(Call& call) {
   Reply out;
   out.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  out.body = call.app.metrics.expose(call.store(), call.app.services.snapshots, call.app.services.sync, call.app.services.clock.now(), call.super_admin());
+  out.body = call.app.metrics.expose(call.store(), call.app.services.snapshots, call.app.services.sync, call.app.services.clock.now(),
+                                     call.super_admin());
   return out;
 }
 

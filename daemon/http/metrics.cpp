@@ -22,7 +22,8 @@ namespace prom = prometheus;
 constexpr std::size_t kReasons = static_cast<std::size_t>(rbac::Reason::DeniedNoBinding) + 1;
 constexpr std::size_t kClasses = 6;  // 0 unused, then 1xx to 5xx
 // From the quick check to the explain of a large tenant and the read of a long list.
-const prom::Histogram::BucketBoundaries kSeconds{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
+const prom::Histogram::BucketBoundaries kSeconds{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+                                                 0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
 
 prom::Family<prom::Gauge>& gauge(prom::Registry& registry, const char* name, const char* help) {
   return prom::BuildGauge().Name(name).Help(help).Register(registry);
@@ -32,16 +33,25 @@ prom::Family<prom::Gauge>& gauge(prom::Registry& registry, const char* name, con
 
 struct Metrics::Series {
   prom::Registry registry;
-  prom::Family<prom::Counter>& requests = prom::BuildCounter().Name("rosterd_http_requests_total").Help("Requests answered, by route, method and status class").Register(registry);
-  prom::Family<prom::Counter>& checks = prom::BuildCounter().Name("rosterd_checks_total").Help("Checks answered, by decision and reason").Register(registry);
-  prom::Histogram& seconds = prom::BuildHistogram().Name("rosterd_http_request_seconds").Help("Time from the parsed request to the finished answer").Register(registry).Add({}, kSeconds);
+  prom::Family<prom::Counter>& requests = prom::BuildCounter()
+                                              .Name("rosterd_http_requests_total")
+                                              .Help("Requests answered, by route, method and status class")
+                                              .Register(registry);
+  prom::Family<prom::Counter>& checks =
+      prom::BuildCounter().Name("rosterd_checks_total").Help("Checks answered, by decision and reason").Register(registry);
+  prom::Histogram& seconds = prom::BuildHistogram()
+                                 .Name("rosterd_http_request_seconds")
+                                 .Help("Time from the parsed request to the finished answer")
+                                 .Register(registry)
+                                 .Add({}, kSeconds);
   std::vector<std::array<prom::Counter*, kClasses>> by_route;
   std::array<prom::Counter*, kClasses> unrouted{};
   std::array<prom::Counter*, kReasons> by_reason{};
 
   std::array<prom::Counter*, kClasses> classes(const std::string& route, const std::string& method) {
     std::array<prom::Counter*, kClasses> out{};
-    for (std::size_t i = 2; i < kClasses; ++i) out[i] = &requests.Add({{"route", route}, {"method", method}, {"status", fmt::format("{}xx", i)}});
+    for (std::size_t i = 2; i < kClasses; ++i)
+      out[i] = &requests.Add({{"route", route}, {"method", method}, {"status", fmt::format("{}xx", i)}});
     return out;
   }
 };

@@ -31,7 +31,8 @@ class Metrics {
   void check(rbac::Reason reason);
 
   /// Text exposition format. Series that name tenants and sources only with `tenants`, since they tell who the customers are.
-  [[nodiscard]] std::string expose(Store& store, const sync::Snapshots& snapshots, const sync::SyncControl& sync, TimePoint now, bool tenants);
+  [[nodiscard]] std::string expose(Store& store, const sync::Snapshots& snapshots, const sync::SyncControl& sync, TimePoint now,
+                                   bool tenants);
 
  private:
   struct Series;

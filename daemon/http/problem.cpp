@@ -13,9 +13,15 @@ struct CodeRow {
   std::string_view slug;
 };
 constexpr CodeRow kCodes[] = {
-    {Errc::InvalidInput, 400, "invalid_request"}, {Errc::Unauthorized, 401, "unauthenticated"}, {Errc::Forbidden, 403, "forbidden"},
-    {Errc::NotFound, 404, "not_found"},           {Errc::Conflict, 409, "conflict"},            {Errc::Refused, 409, "refused"},
-    {Errc::CursorExpired, 409, "cursor_expired"}, {Errc::Unavailable, 503, "unavailable"},      {Errc::Stopped, 503, "stopping"},
+    {Errc::InvalidInput, 400, "invalid_request"},
+    {Errc::Unauthorized, 401, "unauthenticated"},
+    {Errc::Forbidden, 403, "forbidden"},
+    {Errc::NotFound, 404, "not_found"},
+    {Errc::Conflict, 409, "conflict"},
+    {Errc::Refused, 409, "refused"},
+    {Errc::CursorExpired, 409, "cursor_expired"},
+    {Errc::Unavailable, 503, "unavailable"},
+    {Errc::Stopped, 503, "stopping"},
     {Errc::Internal, 500, "internal"},
 };
 
@@ -25,11 +31,11 @@ struct SlugRow {
   int status;
 };
 constexpr SlugRow kSlugs[] = {
-    {"stale_version", 412},      {"if_match_required", 428},   {"unknown_permission", 422},  {"unknown_action", 422},
-    {"invalid_namespace", 422},  {"unknown_role", 422},        {"unknown_principal", 422},   {"unknown_account", 422},
-    {"unknown_source_type", 422}, {"expires_in_past", 422},    {"secret_required", 422},     {"too_many_attempts", 429},
-    {"payload_too_large", 413},  {"unsupported_media_type", 415}, {"length_required", 411},  {"uri_too_long", 414},
-    {"headers_too_large", 431},  {"method_not_allowed", 405},  {"not_implemented", 501},
+    {"stale_version", 412},       {"if_match_required", 428},      {"unknown_permission", 422}, {"unknown_action", 422},
+    {"invalid_namespace", 422},   {"unknown_role", 422},           {"unknown_principal", 422},  {"unknown_account", 422},
+    {"unknown_source_type", 422}, {"expires_in_past", 422},        {"secret_required", 422},    {"too_many_attempts", 429},
+    {"payload_too_large", 413},   {"unsupported_media_type", 415}, {"length_required", 411},    {"uri_too_long", 414},
+    {"headers_too_large", 431},   {"method_not_allowed", 405},     {"not_implemented", 501},
 };
 
 const CodeRow& row_of(Errc code) {
@@ -55,24 +61,42 @@ std::string_view code_of(const Error& error) { return error.slug.empty() ? row_o
 
 std::string_view title_of(int status) {
   switch (status) {
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 409: return "Conflict";
-    case 411: return "Length Required";
-    case 412: return "Precondition Failed";
-    case 413: return "Content Too Large";
-    case 414: return "URI Too Long";
-    case 415: return "Unsupported Media Type";
-    case 422: return "Unprocessable Content";
-    case 428: return "Precondition Required";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 501: return "Not Implemented";
-    case 503: return "Service Unavailable";
-    default: return "Internal Server Error";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 409:
+      return "Conflict";
+    case 411:
+      return "Length Required";
+    case 412:
+      return "Precondition Failed";
+    case 413:
+      return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 422:
+      return "Unprocessable Content";
+    case 428:
+      return "Precondition Required";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 501:
+      return "Not Implemented";
+    case 503:
+      return "Service Unavailable";
+    default:
+      return "Internal Server Error";
   }
 }
 
@@ -81,8 +105,8 @@ Reply problem(const Error& error) {
   reply.status = status_of(error);
   reply.content_type = "application/problem+json";
   const auto code = code_of(error);
-  reply.body = fmt::format(R"({{"type":"urn:rosterd:problem:{}","title":"{}","status":{},"code":"{}","detail":")", code, title_of(reply.status),
-                           reply.status, code);
+  reply.body = fmt::format(R"({{"type":"urn:rosterd:problem:{}","title":"{}","status":{},"code":"{}","detail":")", code,
+                           title_of(reply.status), reply.status, code);
   append_json_escaped(reply.body, told(error, reply.status));
   reply.body += "\"}";
   if (reply.status == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
@@ -94,8 +118,6 @@ Error no_such_tenant() {
   return {.code = Errc::NotFound, .what = "there is no such thing, or none that this token may know of", .slug = {}};
 }
 
-Error unauthenticated() {
-  return {.code = Errc::Unauthorized, .what = "a valid bearer token is needed", .slug = {}};
-}
+Error unauthenticated() { return {.code = Errc::Unauthorized, .what = "a valid bearer token is needed", .slug = {}}; }
 
 }  // namespace rosterd::http

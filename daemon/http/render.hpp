@@ -27,7 +27,9 @@ template <class T, class Render>
   return list(std::move(items), page.next);
 }
 
-[[nodiscard]] inline nlohmann::json text_or_null(const std::string& text) { return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text); }
+[[nodiscard]] inline nlohmann::json text_or_null(const std::string& text) {
+  return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
+}
 [[nodiscard]] inline nlohmann::json time_or_null(const std::optional<TimePoint>& time) {
   return time ? nlohmann::json(rfc3339(*time)) : nlohmann::json(nullptr);
 }

@@ -38,7 +38,7 @@ struct Reply {
   std::string_view content_type = "application/json";
   std::vector<std::pair<std::string_view, std::string>> headers = {};
   std::optional<Revision> revision = {};  ///< what a mutation led to, or what a check was answered from: Rosterd-Revision
-  bool changed = false;              ///< the tenant has moved on: its snapshot is to be published anew
+  bool changed = false;                   ///< the tenant has moved on: its snapshot is to be published anew
 };
 
 /// Path and query of a target, percent-decoded.

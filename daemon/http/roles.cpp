@@ -34,7 +34,10 @@ json role_json(const Role& role, const rbac::Catalogue& catalogue) {
 Result<Reply> list_permissions(Call& call) {
   auto items = json::array();
   for (const auto& permission : call.app.services.catalogue->permissions())
-    items.push_back({{"name", permission.name}, {"scope", permission.scope == rbac::Scope::Tenant ? "tenant" : "namespace"}, {"actions", permission.actions}, {"iam", permission.iam}});
+    items.push_back({{"name", permission.name},
+                     {"scope", permission.scope == rbac::Scope::Tenant ? "tenant" : "namespace"},
+                     {"actions", permission.actions},
+                     {"iam", permission.iam}});
   return ok(list(std::move(items)));
 }
 

@@ -15,10 +15,10 @@ class Router {
  public:
   using Params = std::vector<std::pair<std::string_view, std::string_view>>;
   struct Match {
-    bool known = false;       ///< the path exists, whatever its methods
-    int route = -1;           ///< index of the row; -1 = not for this method
-    std::string allow;        ///< for 405: "GET, POST"
-    Params params;            ///< {name} -> segment; views of the segments passed in
+    bool known = false;  ///< the path exists, whatever its methods
+    int route = -1;      ///< index of the row; -1 = not for this method
+    std::string allow;   ///< for 405: "GET, POST"
+    Params params;       ///< {name} -> segment; views of the segments passed in
   };
 
   /// `path` like "/v1/tenants/{t}"; `route` is what a match gives back. `method` and `path` outlive the router.

@@ -26,10 +26,10 @@
 namespace rosterd::http {
 namespace {
 
-constexpr std::size_t kMostRequests = 10'000;     // on one connection
-constexpr std::size_t kFairShare = 64;            // requests in a row while others wait for a thread
-constexpr Millis kFirstRequestGrace{250};         // a new connection gets this long to speak while others wait
-constexpr std::size_t kMostWaiting = 512;         // accepted and not yet served; more stay in the kernel's backlog
+constexpr std::size_t kMostRequests = 10'000;  // on one connection
+constexpr std::size_t kFairShare = 64;         // requests in a row while others wait for a thread
+constexpr Millis kFirstRequestGrace{250};      // a new connection gets this long to speak while others wait
+constexpr std::size_t kMostWaiting = 512;      // accepted and not yet served; more stay in the kernel's backlog
 constexpr int kBacklog = 1024;
 constexpr std::size_t kDrained = 8 * 1024 * 1024;  // a body beyond the limit is read to its end up to here, so that the 413 arrives
 
@@ -89,7 +89,9 @@ class Pool final : public httplib::TaskQueue {
 class LibraryStream final : public httplib::Stream {
  public:
   explicit LibraryStream(Connection& connection)
-      : connection_(connection), remote_(address(connection.socket(), &::getpeername)), local_(address(connection.socket(), &::getsockname)) {}
+      : connection_(connection),
+        remote_(address(connection.socket(), &::getpeername)),
+        local_(address(connection.socket(), &::getsockname)) {}
   bool is_readable() const override { return connection_.pending(); }
   bool is_writable() const override { return true; }
   ssize_t read(char* into, size_t size) override { return connection_.read(into, size); }
@@ -216,8 +218,8 @@ class Listener final : public httplib::Server {
 
   /// Reads the body to its end before anything is decided, so that the next request on this connection begins where this one ends.
   void take_body(Connection& connection, httplib::Request& request, InHand& now) const {
-    request.ranges.clear();                       // answers are whole
-    request.headers.erase("Accept-Encoding");     // and not compressed: short, and secrets beside chosen text invite guessing
+    request.ranges.clear();                    // answers are whole
+    request.headers.erase("Accept-Encoding");  // and not compressed: short, and secrets beside chosen text invite guessing
     const auto refuse = [&](std::string_view slug, std::string_view what) {
       now.refused = Error{.code = Errc::InvalidInput, .what = std::string(what), .slug = std::string(slug)};
     };
@@ -230,7 +232,8 @@ class Listener final : public httplib::Server {
     if (lengths.first == lengths.second) return;
     if (std::next(lengths.first) != lengths.second) return hang_up({}, "Content-Length is given twice");
     const auto& text = lengths.first->second;
-    if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos) return hang_up({}, "Content-Length is not a number");
+    if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos)
+      return hang_up({}, "Content-Length is not a number");
     const auto length = static_cast<std::size_t>(std::stoull(text));
     const bool continues = request.has_header("Expect");
     request.headers.erase("Expect");  // answered here, not once more by the library
@@ -303,13 +306,15 @@ Result<std::unique_ptr<Server>> Server::start(HttpOptions options, HttpServices 
                    : parts->listener->bind_to_port(app.options.address, app.options.port) ? app.options.port
                                                                                           : -1;
   if (port <= 0)
-    return fail(Errc::Unavailable, "listening on {}:{}: {}", app.options.address, app.options.port, errno != 0 ? std::strerror(errno) : "the address cannot be used");
+    return fail(Errc::Unavailable, "listening on {}:{}: {}", app.options.address, app.options.port,
+                errno != 0 ? std::strerror(errno) : "the address cannot be used");
   parts->port = static_cast<std::uint16_t>(port);
   parts->listener->widen_backlog();
   parts->thread = std::jthread([listener = parts->listener.get()] { listener->listen_after_bind(); });
   // The library offers no event for "accepting", and its stop() does nothing before that.
   while (!parts->listener->is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  log::info("http.listening", {log::field("address", app.options.address), log::field("port", port), log::field("tls", !app.options.tls_certificate_file.empty())});
+  log::info("http.listening", {log::field("address", app.options.address), log::field("port", port),
+                               log::field("tls", !app.options.tls_certificate_file.empty())});
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }
 

@@ -23,15 +23,15 @@ struct HttpOptions {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;  ///< 0 = any free one
   std::size_t threads = 32;
-  std::size_t max_body = 64 * 1024;         ///< of everything but a batch of checks
+  std::size_t max_body = 64 * 1024;  ///< of everything but a batch of checks
   std::size_t max_batch_body = 1024 * 1024;
   std::size_t max_url = 2048;
-  std::size_t max_headers = 32 * 1024;      ///< request line and headers together
-  Millis read_timeout{10'000};              ///< for one whole request to arrive
-  Millis keep_alive{2'000};                 ///< an idle connection is closed after this, at once when others wait for a thread
-  Millis revision_wait{1'000};              ///< Rosterd-Min-Revision
-  Millis max_snapshot_age{60'000};          ///< beyond this a replica that lost the database answers 503 (K6)
-  std::string tls_certificate_file;         ///< PEM chain; empty = plain HTTP
+  std::size_t max_headers = 32 * 1024;  ///< request line and headers together
+  Millis read_timeout{10'000};          ///< for one whole request to arrive
+  Millis keep_alive{2'000};             ///< an idle connection is closed after this, at once when others wait for a thread
+  Millis revision_wait{1'000};          ///< Rosterd-Min-Revision
+  Millis max_snapshot_age{60'000};      ///< beyond this a replica that lost the database answers 503 (K6)
+  std::string tls_certificate_file;     ///< PEM chain; empty = plain HTTP
   std::string tls_key_file;
 };
 

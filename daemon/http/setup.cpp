@@ -92,7 +92,12 @@ Result<Reply> set_up(Call& call) {
   const auto token = make_token();
   auto actor = call.actor();
   actor.by = "setup";
-  const auto made = call.store().set_up(account, {.name = token_name, .hash = token_hash(token, call.app.services.token_pepper), .last4 = token.substr(token.size() - 4), .expires_at = {}}, actor);
+  const auto made = call.store().set_up(account,
+                                        {.name = token_name,
+                                         .hash = token_hash(token, call.app.services.token_pepper),
+                                         .last4 = token.substr(token.size() - 4),
+                                         .expires_at = {}},
+                                        actor);
   if (!made) return fail(made.error());
   call.app.services.setup.close();
   log::info("setup.done", {{"account", text(made->id)}});

@@ -64,15 +64,19 @@ Result<void> may_grant_everything(Call& call) {
   if (!tenant) return fail(tenant.error());
   auto& services = call.app.services;
   services.sync.changed(call.tenant);
-  const auto newest = services.snapshots.wait_for(call.tenant, tenant->revision, std::chrono::steady_clock::now() + call.app.options.revision_wait);
-  if (!newest) return fail_as("not_yet_at_revision", Errc::Unavailable, "the caller's rights at revision {} are not known yet", text(tenant->revision));
+  const auto newest =
+      services.snapshots.wait_for(call.tenant, tenant->revision, std::chrono::steady_clock::now() + call.app.options.revision_wait);
+  if (!newest)
+    return fail_as("not_yet_at_revision", Errc::Unavailable, "the caller's rights at revision {} are not known yet",
+                   text(tenant->revision));
   const Principal who{PrincipalType::User, *call.self};
   const auto now = services.clock.now();
   if (newest->snapshot->check(who, "SOURCE", "UPDATE", std::nullopt, now).allowed)
     for (const auto& grant : newest->snapshot->grants(who, now, 0))
       if (grant.admin && !grant.ns) return {};
-  return fail_as("escalation", Errc::Forbidden,
-                 "who decides what a source reads can grant anything through it: this needs tenant-wide Admin (missing: every pair, whole tenant)");
+  return fail_as(
+      "escalation", Errc::Forbidden,
+      "who decides what a source reads can grant anything through it: this needs tenant-wide Admin (missing: every pair, whole tenant)");
 }
 
 const json* at(const json& settings, std::string_view path) {
@@ -96,7 +100,8 @@ Result<void> secrets_stay_home(Call& call, const json& settings, const connector
     const bool kept = secret->contains("set");
     if (!kept && (secret->contains("file") || secret->contains("env")))
       return fail(Errc::Forbidden, "settings{}: only a super admin may name a file or variable of rosterd's host", path);
-    if (kept && moved) return fail_as("secret_required", Errc::InvalidInput, "settings{}: the server changes, so the secret must be given again", path);
+    if (kept && moved)
+      return fail_as("secret_required", Errc::InvalidInput, "settings{}: the server changes, so the secret must be given again", path);
   }
   return {};
 }
@@ -215,13 +220,15 @@ Result<Reply> patch_source(Call& call) {
   if (!version) return fail(version.error());
   const auto before = call.store().source(call.tenant, call.param("s"));
   if (!before) return fail(before.error());
-  if (*version != 0 && *version != before->version) return fail_as("stale_version", Errc::Conflict, "the source has changed since: it is at \"{}\"", before->version);
+  if (*version != 0 && *version != before->version)
+    return fail_as("stale_version", Errc::Conflict, "the source has changed since: it is at \"{}\"", before->version);
   if (const auto granted = may_grant_everything(call); !granted) return fail(granted.error());
   auto document = post_shape(*before);
   // A secret is replaced as a whole: {"value": …} must not be merged into {"set": true}.
   if (const auto type = connectors::find_connector_type(before->type))
     for (const auto path : (*type)->secrets)
-      if (const auto pointer = json::json_pointer("/settings" + std::string(path)); patch->contains(pointer) && document.contains(pointer)) document[pointer] = nullptr;
+      if (const auto pointer = json::json_pointer("/settings" + std::string(path)); patch->contains(pointer) && document.contains(pointer))
+        document[pointer] = nullptr;
   document.merge_patch(*patch);
   return stored(call, *before, std::move(document), before->version);
 }
@@ -233,7 +240,8 @@ Result<Reply> delete_source(Call& call) {
   if (!version) return fail(version.error());
   const auto source = call.store().source(call.tenant, call.param("s"));
   if (!source) return fail(source.error());
-  if (*version != 0 && *version != source->version) return fail_as("stale_version", Errc::Conflict, "the source has changed since: it is at \"{}\"", source->version);
+  if (*version != 0 && *version != source->version)
+    return fail_as("stale_version", Errc::Conflict, "the source has changed since: it is at \"{}\"", source->version);
   const auto revision = call.store().delete_source(call.tenant, source->id, *force, call.actor());
   if (!revision) return fail(revision.error());
   call.app.services.sync.wake();
@@ -258,13 +266,15 @@ Result<Reply> test_source(Call& call) {
   std::vector<connectors::Finding> findings;
   const auto failed = [&](const Error& error) { findings.push_back({.step = "settings", .good = false, .text = error.what}); };
   const auto type = connectors::find_connector_type(source->type);
-  const auto opened = type ? call.app.services.secrets.open_settings(source->settings, (*type)->secrets) : Result<std::string>(fail(type.error()));
+  const auto opened =
+      type ? call.app.services.secrets.open_settings(source->settings, (*type)->secrets) : Result<std::string>(fail(type.error()));
   const auto state = call.store().source_state(call.tenant, source->id);
   if (!opened) {
     failed(opened.error());
   } else {
     const auto& services = call.app.services;
-    auto connector = (*type)->make({.json = *opened, .learnt = state ? state->learnt : std::string()}, services.reloaded_options ? services.reloaded_options() : services.connector_options);
+    auto connector = (*type)->make({.json = *opened, .learnt = state ? state->learnt : std::string()},
+                                   services.reloaded_options ? services.reloaded_options() : services.connector_options);
     if (connector)
       findings = (*connector)->test(call.app.stopping.get_token());
     else

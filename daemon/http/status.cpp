@@ -35,19 +35,21 @@ Result<Reply> status(Call& call) {
       age = std::max<std::int64_t>(0, old.count());
       overdue = old > 2 * source.source.schedule.full_every;  // S51
     }
-    items.push_back({{"source", {{"id", text(source.source.id)}, {"name", source.source.name}, {"type", source.source.type}, {"enabled", source.source.enabled}}},
-                     {"state", state_of(source)},
-                     {"last_run", run_or_null(source.last_run)},
-                     {"current_run", run_or_null(source.current)},
-                     {"held_run", run_or_null(source.held)},
-                     {"last_complete_read", time_or_null(source.last_complete_read)},
-                     {"age_seconds", age},
-                     {"overdue", overdue},
-                     {"next_run", time_or_null(source.next_run)},
-                     {"failures", source.failures},
-                     {"cursor_kind", text_or_null(source.cursor_kind)},
-                     {"users", {{"active", source.users_active}, {"suspended", source.users_suspended}}},
-                     {"groups", {{"active", source.groups_active}, {"suspended", source.groups_suspended}}}});
+    items.push_back(
+        {{"source",
+          {{"id", text(source.source.id)}, {"name", source.source.name}, {"type", source.source.type}, {"enabled", source.source.enabled}}},
+         {"state", state_of(source)},
+         {"last_run", run_or_null(source.last_run)},
+         {"current_run", run_or_null(source.current)},
+         {"held_run", run_or_null(source.held)},
+         {"last_complete_read", time_or_null(source.last_complete_read)},
+         {"age_seconds", age},
+         {"overdue", overdue},
+         {"next_run", time_or_null(source.next_run)},
+         {"failures", source.failures},
+         {"cursor_kind", text_or_null(source.cursor_kind)},
+         {"users", {{"active", source.users_active}, {"suspended", source.users_suspended}}},
+         {"groups", {{"active", source.groups_active}, {"suspended", source.groups_suspended}}}});
   }
   auto body = list(std::move(items));
   const auto published = call.app.services.snapshots.find(call.tenant);

@@ -16,18 +16,25 @@ Result<Reply> list_tenants(Call& call) {
 Result<Reply> create_tenant(Call& call) {
   auto fields = Fields::of(call.request.body);
   if (!fields) return fail(fields.error());
-  NewTenant tenant{.id = TenantId{fields->text("id", 63)}, .name = fields->text("name"), .creator = call.caller->account.id, .managed_roles = {}};
+  NewTenant tenant{
+      .id = TenantId{fields->text("id", 63)}, .name = fields->text("name"), .creator = call.caller->account.id, .managed_roles = {}};
   const auto creator = fields->optional_text("creator", 254);
   if (!tenant.id.value.empty() && !is_slug(tenant.id.value)) fields->problem("id", "must match ^[a-z0-9][a-z0-9_-]{0,62}$");
   if (const auto valid = fields->done(); !valid) return fail(valid.error());
   if (creator) {  // R85: another person gets the Admin binding instead
     const auto account = call.store().account(*creator);
-    if (!account && account.error().code == Errc::NotFound) return fail_as("unknown_account", Errc::InvalidInput, "creator: no account {}", *creator);
+    if (!account && account.error().code == Errc::NotFound)
+      return fail_as("unknown_account", Errc::InvalidInput, "creator: no account {}", *creator);
     if (!account) return fail(account.error());
     tenant.creator = account->id;
   }
   for (const auto& role : rbac::managed_roles())
-    tenant.managed_roles.push_back({.id = {}, .name = std::string(role.name), .description = std::string(role.description), .managed = true, .admin = role.admin, .permissions = role.permissions});
+    tenant.managed_roles.push_back({.id = {},
+                                    .name = std::string(role.name),
+                                    .description = std::string(role.description),
+                                    .managed = true,
+                                    .admin = role.admin,
+                                    .permissions = role.permissions});
   const auto made = call.store().create_tenant(tenant, call.actor());
   if (!made) return fail(made.error());
   auto answer = reply(201, to_json(made->value));

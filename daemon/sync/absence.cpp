@@ -5,11 +5,12 @@ namespace {
 
 using connectors::Present;
 
-constexpr std::size_t kBatch = 512;               // ids a store query or a verify call takes
-constexpr std::uint64_t kContainerMembers = 5;    // S4
-constexpr std::size_t kContainersAsked = 64;      // the topmost first; beyond so many the percentages trip anyway
+constexpr std::size_t kBatch = 512;             // ids a store query or a verify call takes
+constexpr std::uint64_t kContainerMembers = 5;  // S4
+constexpr std::size_t kContainersAsked = 64;    // the topmost first; beyond so many the percentages trip anyway
 
-/// Calls `use(targets, entries)` for batches of absent objects of one type, `entries` in the order of `targets` (empty id: no such row any more).
+/// Calls `use(targets, entries)` for batches of absent objects of one type, `entries` in the order of `targets` (empty id: no such row any
+/// more).
 template <class Use>
 Result<void> each_batch(const PlanInputs& inputs, const HeldIndex& index, PrincipalType type, std::span<const Absent> absent, Use&& use) {
   std::vector<const Absent*> batch;
@@ -78,7 +79,8 @@ Result<std::optional<std::string>> vanished_container(const PlanInputs& inputs, 
   for (const auto type : {PrincipalType::User, PrincipalType::Group}) {
     const auto collected = each_batch(inputs, index, type, absent, [&](auto batch, auto entries) -> Result<void> {
       for (std::size_t at = 0; at < batch.size(); ++at)
-        if (index[batch[at]->target].active()) each_container(directory, entries[at].entry, [&](const std::string& name) { ++containers[name].missing; });
+        if (index[batch[at]->target].active())
+          each_container(directory, entries[at].entry, [&](const std::string& name) { ++containers[name].missing; });
       return {};
     });
     if (!collected) return fail(collected.error());
@@ -86,11 +88,12 @@ Result<std::optional<std::string>> vanished_container(const PlanInputs& inputs, 
   std::erase_if(containers, [](const auto& item) { return item.second.missing < kContainerMembers; });
   for (const auto type : {PrincipalType::User, PrincipalType::Group}) {
     if (containers.empty()) return std::nullopt;
-    const auto counted = inputs.store.each_held_entry(inputs.work.lease.tenant, inputs.work.source.id, type, [&](PrincipalId id, std::string_view entry) {
-      if (containers.empty() || missing.contains(id)) return;
-      // Somebody is still there: whatever contains him has not vanished.
-      each_container(directory, entry, [&](const std::string& name) { containers.erase(name); });
-    });
+    const auto counted =
+        inputs.store.each_held_entry(inputs.work.lease.tenant, inputs.work.source.id, type, [&](PrincipalId id, std::string_view entry) {
+          if (containers.empty() || missing.contains(id)) return;
+          // Somebody is still there: whatever contains him has not vanished.
+          each_container(directory, entry, [&](const std::string& name) { containers.erase(name); });
+        });
     if (!counted) return fail(counted.error(), "looking for vanished containers");
   }
   std::vector<std::string> order;
@@ -120,7 +123,8 @@ Result<Verified> verify(connectors::Connector& directory, PrincipalType type, st
     return out;
   }
   if (presence->of.size() != ids.size()) {
-    out.trouble = fmt::format("missing {}s could not be verified: {} answers to {} questions", name_of(type), presence->of.size(), ids.size());
+    out.trouble =
+        fmt::format("missing {}s could not be verified: {} answers to {} questions", name_of(type), presence->of.size(), ids.size());
     return out;
   }
   for (std::size_t at = 0; at < ids.size(); ++at) {
@@ -130,7 +134,8 @@ Result<Verified> verify(connectors::Connector& directory, PrincipalType type, st
       return out;
     }
     if (presence->of[at] == Present::Unknown) {
-      out.trouble = fmt::format("whether {} still exists could not be told{}{}", ids[at].value, presence->trouble.empty() ? "" : ": ", presence->trouble);
+      out.trouble = fmt::format("whether {} still exists could not be told{}{}", ids[at].value, presence->trouble.empty() ? "" : ": ",
+                                presence->trouble);
       return out;
     }
     out.of.push_back(presence->of[at]);
@@ -138,7 +143,8 @@ Result<Verified> verify(connectors::Connector& directory, PrincipalType type, st
   return out;
 }
 
-Result<Absence> examine(const PlanInputs& inputs, const HeldIndex& index, connectors::Connector& directory, bool complete_feed, std::stop_token stop) {
+Result<Absence> examine(const PlanInputs& inputs, const HeldIndex& index, connectors::Connector& directory, bool complete_feed,
+                        std::stop_token stop) {
   Absence out;
   inputs.control.phase("verifying what is missing");
   for (const auto type : {PrincipalType::User, PrincipalType::Group}) {

@@ -21,17 +21,19 @@ struct Absence {
 };
 
 /// `complete_feed`: whatever was not seen is absent; otherwise only what the directory named as gone.
-[[nodiscard]] Result<Absence> examine(const PlanInputs& inputs, const HeldIndex& index, connectors::Connector& directory, bool complete_feed,
-                                      std::stop_token stop);
+[[nodiscard]] Result<Absence> examine(const PlanInputs& inputs, const HeldIndex& index, connectors::Connector& directory,
+                                      bool complete_feed, std::stop_token stop);
 /// Writes suspensions and purges of what is absent.
-[[nodiscard]] Result<void> stage_absent(const PlanInputs& inputs, const HeldIndex& index, const std::vector<Absent>& absent, PlanWriter& writer);
+[[nodiscard]] Result<void> stage_absent(const PlanInputs& inputs, const HeldIndex& index, const std::vector<Absent>& absent,
+                                        PlanWriter& writer);
 
 /// Asks the directory about stable ids in batches; stops at the first answer that is neither Gone nor OutOfScope.
 struct Verified {
   std::vector<connectors::Present> of;  ///< shorter than asked when there was trouble
   std::string trouble;
-  bool in_scope = false;              ///< the trouble is that one of them is there
+  bool in_scope = false;  ///< the trouble is that one of them is there
 };
-[[nodiscard]] Result<Verified> verify(connectors::Connector& directory, PrincipalType type, std::span<const ExternalId> ids, std::stop_token stop);
+[[nodiscard]] Result<Verified> verify(connectors::Connector& directory, PrincipalType type, std::span<const ExternalId> ids,
+                                      std::stop_token stop);
 
 }  // namespace rosterd::sync

@@ -25,7 +25,8 @@ class IndexSink final : public HeldSink {
   void user(PrincipalId id, std::string_view external_id, std::uint64_t content_hash, Leaving suspended, bool purge_due) override {
     index_.users.add(Entry(key_of(external_id), id, content_hash, suspended, true, purge_due));
   }
-  void group(PrincipalId id, std::string_view external_id, std::uint64_t content_hash, Leaving suspended, bool purge_due, std::string_view) override {
+  void group(PrincipalId id, std::string_view external_id, std::uint64_t content_hash, Leaving suspended, bool purge_due,
+             std::string_view) override {
     index_.groups.add(Entry(key_of(external_id), id, content_hash, suspended, true, purge_due));
   }
   void edge(PrincipalId, PrincipalId) override {}
@@ -99,9 +100,12 @@ class Replay {
   Result<void> operator()(const StoredChange& stored) {
     switch (stored.change.type) {
       case ObjectType::User:
-      case ObjectType::Group: return principal(stored);
-      case ObjectType::Membership: return edge(stored);
-      case ObjectType::Binding: return binding(stored);
+      case ObjectType::Group:
+        return principal(stored);
+      case ObjectType::Membership:
+        return edge(stored);
+      case ObjectType::Binding:
+        return binding(stored);
     }
     return fail(Errc::Internal, "the stored plan holds a change of an unknown kind");
   }
@@ -144,7 +148,8 @@ class Replay {
         encode(group, text);
         staged.group = &group;
       }
-      if (content_hash(text) != stored.content_hash) return fail(Errc::Internal, "the stored plan's content of {} is damaged", change.external_id);
+      if (content_hash(text) != stored.content_hash)
+        return fail(Errc::Internal, "the stored plan's content of {} is damaged", change.external_id);
     }
     const bool leaves = at && table[*at].active() && stored.leaving != Leaving::None && change.kind != ChangeKind::Skipped;
     return writer_.principal(type, staged, key, text, leaves);
@@ -184,7 +189,8 @@ class Replay {
     if (removal && !bindings_.contains(stored.binding)) return outdated("a binding is gone already");
     const auto document = nlohmann::json::parse(removal ? stored.change.before : stored.change.after, nullptr, false);
     std::optional<std::string> ns;
-    if (document.is_object() && document.contains("namespace") && document["namespace"].is_string()) ns = document["namespace"].get<std::string>();
+    if (document.is_object() && document.contains("namespace") && document["namespace"].is_string())
+      ns = document["namespace"].get<std::string>();
     return writer_.binding({.kind = stored.change.kind,
                             .id = stored.binding,
                             .role = stored.role,
@@ -205,8 +211,8 @@ class Replay {
 
 }  // namespace
 
-Result<Finished> Engine::approve(const Work& work, connectors::Connector& directory, const connectors::ConnectorType::Fingerprints& fingerprints,
-                                 RunControl& control, std::stop_token stop) {
+Result<Finished> Engine::approve(const Work& work, connectors::Connector& directory,
+                                 const connectors::ConnectorType::Fingerprints& fingerprints, RunControl& control, std::stop_token stop) {
   const auto refused = [&](const Error& why) -> Result<Finished> {
     auto end = begin_end(work);
     end.outcome = Outcome::Failed;
@@ -252,7 +258,8 @@ Result<Finished> Engine::approve(const Work& work, connectors::Connector& direct
       const auto answer = verify(directory, type, batch, stop);
       if (!answer) return fail(answer.error());
       if (answer->of.size() == batch.size()) continue;
-      return refused(answer->in_scope ? outdated(answer->trouble).value() : Error{.code = Errc::Unavailable, .what = answer->trouble, .slug = {}});
+      return refused(answer->in_scope ? outdated(answer->trouble).value()
+                                      : Error{.code = Errc::Unavailable, .what = answer->trouble, .slug = {}});
     }
   }
 

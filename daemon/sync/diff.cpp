@@ -56,7 +56,8 @@ std::optional<Step> diff(const std::optional<Held>& held, const UserRecord& reco
     return Step{ChangeKind::Changed, after, "changed in the directory"};
   }
   if (after == Leaving::None)
-    return Step{ChangeKind::Resumed, after, held->leaving == Leaving::DisabledAtSource ? "enabled again in the directory" : "back in the directory"};
+    return Step{ChangeKind::Resumed, after,
+                held->leaving == Leaving::DisabledAtSource ? "enabled again in the directory" : "back in the directory"};
   if (held->leaving == Leaving::None) return Step{ChangeKind::Suspended, after, disabled};
   return Step{ChangeKind::Changed, after, disabled};
 }

@@ -11,16 +11,25 @@ using connectors::ConnectorType;
 std::string_view word_for(const Error& error) {
   if (!error.slug.empty()) return error.slug;
   switch (error.code) {
-    case Errc::InvalidInput: return "invalid_settings";
+    case Errc::InvalidInput:
+      return "invalid_settings";
     case Errc::Unauthorized:
-    case Errc::Forbidden: return "sign_in_refused";
-    case Errc::NotFound: return "not_found";
-    case Errc::Conflict: return "conflict";
-    case Errc::Refused: return "refused";
-    case Errc::CursorExpired: return "cursor_expired";
-    case Errc::Unavailable: return "unavailable";
-    case Errc::Stopped: return "stopped";
-    case Errc::Internal: return "internal";
+    case Errc::Forbidden:
+      return "sign_in_refused";
+    case Errc::NotFound:
+      return "not_found";
+    case Errc::Conflict:
+      return "conflict";
+    case Errc::Refused:
+      return "refused";
+    case Errc::CursorExpired:
+      return "cursor_expired";
+    case Errc::Unavailable:
+      return "unavailable";
+    case Errc::Stopped:
+      return "stopped";
+    case Errc::Internal:
+      return "internal";
   }
   return "internal";
 }
@@ -28,29 +37,29 @@ std::string_view word_for(const Error& error) {
 void report(const Work& work, const Finished& finished) {
   const auto& end = finished.end;
   const auto level = end.outcome == Outcome::Failed ? log::Level::Error
-                     : end.outcome == Outcome::Held || end.outcome == Outcome::Partial || end.outcome == Outcome::Abandoned ? log::Level::Warning
-                                                                                                                            : log::Level::Info;
+                     : end.outcome == Outcome::Held || end.outcome == Outcome::Partial || end.outcome == Outcome::Abandoned
+                         ? log::Level::Warning
+                         : log::Level::Info;
   const auto counts = end.plan ? end.plan->counts : ChangeCounts{};
   const auto users = [&](ChangeKind kind) { return counts.users[static_cast<std::size_t>(kind)]; };
   const auto groups = [&](ChangeKind kind) { return counts.groups[static_cast<std::size_t>(kind)]; };
   const auto is = [&](Outcome outcome) { return end.outcome == outcome; };
-  log::event(level,
-             is(Outcome::Applied)     ? "sync.applied"
-             : is(Outcome::Unchanged) ? "sync.unchanged"
-             : is(Outcome::Partial)   ? "sync.partial"
-             : is(Outcome::Held)      ? "sync.held"
-             : is(Outcome::Planned)   ? "sync.planned"
-             : is(Outcome::Abandoned) ? "sync.abandoned"
-                                      : "sync.failed",
-             {log::field("tenant", work.lease.tenant.value), log::field("source", work.source.name), log::field("run", text(work.run.id)),
-              log::field("reason", end.reason), log::field("detail", end.detail), log::field("users_read", counts.users_read),
-              log::field("groups_read", counts.groups_read),
-              log::field("added", users(ChangeKind::Added) + groups(ChangeKind::Added)),
-              log::field("changed", users(ChangeKind::Changed) + groups(ChangeKind::Changed)),
-              log::field("suspended", users(ChangeKind::Suspended) + groups(ChangeKind::Suspended)),
-              log::field("edges_added", counts.edges_added), log::field("edges_removed", counts.edges_removed),
-              log::field("plan", end.plan ? end.plan->hash : std::string()),
-              log::field("revision", finished.revision ? text(*finished.revision) : std::string())});
+  log::event(
+      level,
+      is(Outcome::Applied)     ? "sync.applied"
+      : is(Outcome::Unchanged) ? "sync.unchanged"
+      : is(Outcome::Partial)   ? "sync.partial"
+      : is(Outcome::Held)      ? "sync.held"
+      : is(Outcome::Planned)   ? "sync.planned"
+      : is(Outcome::Abandoned) ? "sync.abandoned"
+                               : "sync.failed",
+      {log::field("tenant", work.lease.tenant.value), log::field("source", work.source.name), log::field("run", text(work.run.id)),
+       log::field("reason", end.reason), log::field("detail", end.detail), log::field("users_read", counts.users_read),
+       log::field("groups_read", counts.groups_read), log::field("added", users(ChangeKind::Added) + groups(ChangeKind::Added)),
+       log::field("changed", users(ChangeKind::Changed) + groups(ChangeKind::Changed)),
+       log::field("suspended", users(ChangeKind::Suspended) + groups(ChangeKind::Suspended)), log::field("edges_added", counts.edges_added),
+       log::field("edges_removed", counts.edges_removed), log::field("plan", end.plan ? end.plan->hash : std::string()),
+       log::field("revision", finished.revision ? text(*finished.revision) : std::string())});
 }
 
 /// Uniform in [1 - 10 %, 1 + 10 %].
@@ -91,13 +100,13 @@ RunEnd Engine::begin_end(const Work& work) const {
   return end;
 }
 
-Finished Engine::run(const Work& work, connectors::Connector& directory, const ConnectorType::Fingerprints& fingerprints, RunControl& control,
-                     std::stop_token stop) {
+Finished Engine::run(const Work& work, connectors::Connector& directory, const ConnectorType::Fingerprints& fingerprints,
+                     RunControl& control, std::stop_token stop) {
   log::info("sync.started", {log::field("tenant", work.lease.tenant.value), log::field("source", work.source.name),
                              log::field("run", text(work.run.id)), log::field("mode", name_of(work.run.mode)),
                              log::field("trigger", name_of(work.run.trigger)), log::field("dry_run", work.run.dry_run)});
   auto finished = work.run.mode == RunMode::Approval ? approve(work, directory, fingerprints, control, stop)
-                                                      : sync(work, directory, fingerprints, control, stop);
+                                                     : sync(work, directory, fingerprints, control, stop);
   if (!finished) return give_up(work, finished.error(), control);
   report(work, *finished);
   return std::move(*finished);
@@ -138,8 +147,8 @@ Finished Engine::give_up(const Work& work, const Error& error, RunControl& contr
   return out;
 }
 
-Result<Finished> Engine::sync(const Work& work, connectors::Connector& directory, const ConnectorType::Fingerprints& fingerprints, RunControl& control,
-                              std::stop_token stop) {
+Result<Finished> Engine::sync(const Work& work, connectors::Connector& directory, const ConnectorType::Fingerprints& fingerprints,
+                              RunControl& control, std::stop_token stop) {
   auto mappings = Mappings::compile(work.source.role_mappings);
   if (!mappings) return fail(mappings.error());
   const auto roles = store_.roles(work.lease.tenant);
@@ -155,7 +164,8 @@ Result<Finished> Engine::sync(const Work& work, connectors::Connector& directory
   } else if (!from.value.empty() && work.state.cursor_fingerprint != fingerprints.cursor) {
     from = {};
     why_full = "the cursor was made under other settings";
-  } else if (!from.value.empty() && (!work.state.last_complete_read || now - *work.state.last_complete_read >= work.source.schedule.full_every)) {
+  } else if (!from.value.empty() &&
+             (!work.state.last_complete_read || now - *work.state.last_complete_read >= work.source.schedule.full_every)) {
     from = {};
     why_full = "a full read is due";
   }
@@ -238,7 +248,8 @@ Result<Finished> Engine::conclude(const Work& work, Read& read, const ConnectorT
   Result<Finished> finished;
   if (work.run.dry_run) {
     control.phase("storing the plan");
-    if (end.outcome != Outcome::Applied && end.outcome != Outcome::Unchanged) end.detail = fmt::format("would be {}: {}", name_of(end.outcome), end.detail);
+    if (end.outcome != Outcome::Applied && end.outcome != Outcome::Unchanged)
+      end.detail = fmt::format("would be {}: {}", name_of(end.outcome), end.detail);
     end.outcome = Outcome::Planned;
     end.failures = work.state.failures;
     auto kept = (*stage)->keep(end);
@@ -274,7 +285,7 @@ Result<Finished> Engine::apply(const Work& work, Stage& stage, RunEnd end) {
   if (!applied && applied.error().slug == "last_admin") {  // S34, in every mode, approved or not
     end.outcome = Outcome::Held;
     end.reason = "last_admin";
-    end.detail = "would leave the tenant without an active Admin: " + applied.error().what;
+    end.detail = applied.error().what;
     end.cursor.reset();
     end.cursor_fingerprint.reset();
     end.scope_fingerprint.reset();
@@ -288,10 +299,12 @@ Result<Finished> Engine::apply(const Work& work, Stage& stage, RunEnd end) {
   return finished;
 }
 
-/// S21: the store lets an equal plan that waits already go on waiting under its own id and until its own time; a different one takes its place.
+/// S21: the store lets an equal plan that waits already go on waiting under its own id and until its own time; a different one takes its
+/// place.
 Result<Finished> Engine::hold(const Work& work, Stage& stage, RunEnd end) {
   end.approved = false;
-  end.notices.push_back({.code = "source_version", .text = "version of the source that this plan was made with", .count = work.source.version});
+  end.notices.push_back(
+      {.code = "source_version", .text = "version of the source that this plan was made with", .count = work.source.version});
   end.approval_expires_at = clock_.now() + options_.approval_life;
   if (auto ok = stage.keep(end); !ok) return fail(ok.error(), "storing the held plan");
   return ended(std::move(end));

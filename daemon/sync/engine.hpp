@@ -39,19 +39,21 @@ class Engine {
   Engine(Store& store, const Clock& clock, EngineOptions options = {}) : store_(store), clock_(clock), options_(options) {}
 
   /// Never throws, never leaves a run without an end as long as the store answers. May be called from many threads at once.
-  [[nodiscard]] Finished run(const Work& work, connectors::Connector& directory, const connectors::ConnectorType::Fingerprints& fingerprints,
-                             RunControl& control, std::stop_token stop);
+  [[nodiscard]] Finished run(const Work& work, connectors::Connector& directory,
+                             const connectors::ConnectorType::Fingerprints& fingerprints, RunControl& control, std::stop_token stop);
   /// Ends a run that could not begin (no connector could be made) or was stopped before.
   [[nodiscard]] Finished give_up(const Work& work, const Error& error, RunControl& control);
 
  private:
   struct Read;
-  [[nodiscard]] Result<Finished> sync(const Work& work, connectors::Connector& directory, const connectors::ConnectorType::Fingerprints& fingerprints,
-                                      RunControl& control, std::stop_token stop);
+  [[nodiscard]] Result<Finished> sync(const Work& work, connectors::Connector& directory,
+                                      const connectors::ConnectorType::Fingerprints& fingerprints, RunControl& control,
+                                      std::stop_token stop);
   [[nodiscard]] Result<Finished> conclude(const Work& work, Read& read, const connectors::ConnectorType::Fingerprints& fingerprints,
                                           RunControl& control, const std::stop_token& stop);
-  [[nodiscard]] Result<Finished> approve(const Work& work, connectors::Connector& directory, const connectors::ConnectorType::Fingerprints& fingerprints,
-                                         RunControl& control, std::stop_token stop);
+  [[nodiscard]] Result<Finished> approve(const Work& work, connectors::Connector& directory,
+                                         const connectors::ConnectorType::Fingerprints& fingerprints, RunControl& control,
+                                         std::stop_token stop);
   [[nodiscard]] Result<Finished> apply(const Work& work, Stage& stage, RunEnd end);
   [[nodiscard]] Result<Finished> hold(const Work& work, Stage& stage, RunEnd end);
   [[nodiscard]] RunEnd begin_end(const Work& work) const;

@@ -7,8 +7,8 @@ namespace {
 
 /// S16: n is what was active when the last 24 hours began, and what left since counts as if it left now. A plan that takes nothing
 /// away never trips.
-std::optional<GuardTrip> counted(const Guard& guard, std::string_view reason, std::string_view what, std::string_view verb, std::uint64_t leaving,
-                                 std::uint64_t active, std::uint64_t recent) {
+std::optional<GuardTrip> counted(const Guard& guard, std::string_view reason, std::string_view what, std::string_view verb,
+                                 std::uint64_t leaving, std::uint64_t active, std::uint64_t recent) {
   const auto base = active + recent;
   const auto most = limit(guard, base);
   if (leaving == 0 || leaving + recent <= most) return std::nullopt;
@@ -34,18 +34,21 @@ std::optional<GuardTrip> trip(const Guard& guard, const GuardInput& plan) {
   if (plan.complete && plan.groups_read == 0 && plan.groups_active > 0)
     return GuardTrip{.reason = "guard_empty_groups",
                      .detail = fmt::format("the directory delivered no group at all, {} are known", plan.groups_active)};
-  if (auto found = counted(guard, "guard_users", "users", "suspend", plan.users_leaving, plan.users_active, plan.recent.users)) return found;
-  if (auto found = counted(guard, "guard_groups", "groups", "suspend", plan.groups_leaving, plan.groups_active, plan.recent.groups)) return found;
+  if (auto found = counted(guard, "guard_users", "users", "suspend", plan.users_leaving, plan.users_active, plan.recent.users))
+    return found;
+  if (auto found = counted(guard, "guard_groups", "groups", "suspend", plan.groups_leaving, plan.groups_active, plan.recent.groups))
+    return found;
   if (plan.halved_groups > 0)
-    return GuardTrip{.reason = "guard_group_half",
-                     .detail = fmt::format("{} would lose {} of its {} members{}", text(PrincipalType::Group, plan.worst.group), plan.worst.lost,
-                                           plan.worst.of,
-                                           plan.halved_groups > 1 ? fmt::format(", and {} more groups over half of theirs", plan.halved_groups - 1)
-                                                                  : std::string())};
+    return GuardTrip{
+        .reason = "guard_group_half",
+        .detail = fmt::format(
+            "{} would lose {} of its {} members{}", text(PrincipalType::Group, plan.worst.group), plan.worst.lost, plan.worst.of,
+            plan.halved_groups > 1 ? fmt::format(", and {} more groups over half of theirs", plan.halved_groups - 1) : std::string())};
   if (plan.admin_bindings_removed > 0)
     return GuardTrip{.reason = "guard_admin_binding",
                      .detail = fmt::format("would take the Admin role from {} groups", plan.admin_bindings_removed)};
-  return counted(guard, "guard_bindings", "mapped role bindings", "remove", plan.bindings_removed, plan.bindings_held, plan.recent.bindings);
+  return counted(guard, "guard_bindings", "mapped role bindings", "remove", plan.bindings_removed, plan.bindings_held,
+                 plan.recent.bindings);
 }
 
 }  // namespace rosterd::sync

@@ -19,19 +19,20 @@ struct GroupLoss {
 
 /// What the guard looks at. "Leaving" counts what was active and is suspended by this plan, for whatever reason.
 struct GuardInput {
-  bool complete = false;       ///< the read was proved complete, so that "nothing was delivered" means something
-  std::uint64_t users_read = 0, groups_read = 0;            ///< seen in the feed, unusable records included
-  std::uint64_t users_active = 0, groups_active = 0;        ///< before the plan, of this source
-  std::uint64_t bindings_held = 0;                          ///< made by role mappings, before the plan
+  bool complete = false;                              ///< the read was proved complete, so that "nothing was delivered" means something
+  std::uint64_t users_read = 0, groups_read = 0;      ///< seen in the feed, unusable records included
+  std::uint64_t users_active = 0, groups_active = 0;  ///< before the plan, of this source
+  std::uint64_t bindings_held = 0;                    ///< made by role mappings, before the plan
   std::uint64_t users_leaving = 0, groups_leaving = 0;
   std::uint64_t bindings_removed = 0, admin_bindings_removed = 0;
-  std::uint64_t halved_groups = 0;                          ///< groups for which loses_too_many() is true
-  GroupLoss worst;                                          ///< one of them, for the sentence
-  RecentLeaving recent;                                     ///< last 24 h, not approved (S16)
+  std::uint64_t halved_groups = 0;  ///< groups for which loses_too_many() is true
+  GroupLoss worst;                  ///< one of them, for the sentence
+  RecentLeaving recent;             ///< last 24 h, not approved (S16)
 };
 
 struct GuardTrip {
-  std::string reason;  ///< "guard_empty_users" "guard_empty_groups" "guard_users" "guard_groups" "guard_group_half" "guard_bindings" "guard_admin_binding"
+  std::string reason;  ///< "guard_empty_users" "guard_empty_groups" "guard_users" "guard_groups" "guard_group_half" "guard_bindings"
+                       ///< "guard_admin_binding"
   std::string detail;  ///< a sentence with limit and numbers
 };
 

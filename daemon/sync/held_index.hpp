@@ -96,11 +96,11 @@ class Entry {
   [[nodiscard]] PrincipalId id() const { return {packed_ >> kFlags}; }
   [[nodiscard]] Leaving leaving() const { return static_cast<Leaving>((packed_ >> 8) & 7); }  ///< before the run
   [[nodiscard]] bool active() const { return held() && leaving() == Leaving::None; }
-  [[nodiscard]] bool held() const { return has(kHeld); }          ///< was there before the run
+  [[nodiscard]] bool held() const { return has(kHeld); }  ///< was there before the run
   [[nodiscard]] bool purge_due() const { return has(kPurgeDue); }
-  [[nodiscard]] bool seen() const { return has(kSeen); }          ///< the feed mentioned it, usable or not
-  [[nodiscard]] bool read() const { return has(kRead); }          ///< the feed delivered a usable record of it
-  [[nodiscard]] bool dropped() const { return has(kDropped); }    ///< the directory named it as gone
+  [[nodiscard]] bool seen() const { return has(kSeen); }        ///< the feed mentioned it, usable or not
+  [[nodiscard]] bool read() const { return has(kRead); }        ///< the feed delivered a usable record of it
+  [[nodiscard]] bool dropped() const { return has(kDropped); }  ///< the directory named it as gone
   void mark_seen() { set(kSeen, true); }
   void mark_read() { set(kSeen, true), set(kRead, true); }
   void mark_dropped() { set(kDropped, true); }

@@ -88,8 +88,8 @@ Result<Mappings> Mappings::compile(std::span<const RoleMapping> rules) {
     int error = 0;
     PCRE2_SIZE offset = 0;
     // \C would match half a character, callouts and (*VERB)s are nobody's need here; ENDANCHORED also forbids a trailing newline.
-    Code code(pcre2_compile(bytes(rule.group), rule.group.size(), PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C, &error,
-                            &offset, nullptr));
+    Code code(pcre2_compile(bytes(rule.group), rule.group.size(), PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C,
+                            &error, &offset, nullptr));
     if (!code) return fail(Errc::InvalidInput, "/role_mappings/{}/group: {} at character {}", at, message_of(error), offset);
     auto ns = rule.ns ? cut(*rule.ns, code.get()) : Result<std::vector<Piece>>(std::vector<Piece>{});
     if (!ns) return fail(ns.error(), "/role_mappings/{}/namespace", at);

@@ -1,6 +1,7 @@
 #pragma once
 // Role mappings (DESIGN rule 11, sync-rules S37): the directory's name of a group goes in, the roles and namespaces it earns come out.
-// Patterns are PCRE2, anchored at both ends, UTF, interpreted with limits, since a tenant writes them. What is bound is the plan's business.
+// Patterns are PCRE2, anchored at both ends, UTF, interpreted with limits, since a tenant writes them. What is bound is the plan's
+// business.
 
 #include <memory>
 #include <optional>
@@ -23,7 +24,7 @@ struct Mapped {
 struct MappingAnswer {
   std::vector<Mapped> roles;
   std::vector<std::string> invalid_namespaces;  ///< captured, but no namespace: gives nothing and is reported
-  bool undecided = false;  ///< a pattern met its limits or the name is not UTF-8: what the group has stays
+  bool undecided = false;                       ///< a pattern met its limits or the name is not UTF-8: what the group has stays
 };
 
 class Mappings {

@@ -13,9 +13,7 @@ void sort_unique(std::vector<Target>& members) {
 
 }  // namespace
 
-Hash128 Membership::hash_of(PrincipalId member) const {
-  return hash_({reinterpret_cast<const char*>(&member.value), sizeof member.value});
-}
+Hash128 Membership::hash_of(PrincipalId member) const { return hash_({reinterpret_cast<const char*>(&member.value), sizeof member.value}); }
 
 Membership::Group& Membership::group(std::uint32_t at) {
   if (at >= groups_.size()) groups_.resize(std::max<std::size_t>(at + 1, index_.groups.size()));
@@ -45,7 +43,8 @@ void Membership::held_edge(PrincipalId group_row, PrincipalId member) {
   const auto at = group_at(group_row);
   if (!at) return;  // a group of another origin: nothing of ours
   auto& state = group(*at);
-  const auto gone = std::lower_bound(away_.begin(), away_.end(), member.value, [](const auto& pair, std::uint64_t row) { return pair.first < row; });
+  const auto gone =
+      std::lower_bound(away_.begin(), away_.end(), member.value, [](const auto& pair, std::uint64_t row) { return pair.first < row; });
   if (gone != away_.end() && gone->first == member.value) {
     // Whoever is away keeps his edges and cannot be found in the feed: counting him would make the group differ in every run.
     state.has_absent = true;
@@ -157,7 +156,8 @@ Result<void> Membership::finish(Store& store, const TenantId& tenant, SourceId s
   }
   if (fed_.empty()) return {};
   Fetch fetch(*this);
-  if (auto ok = store.load_held(tenant, source, purge_before, fetch); !ok) return fail(ok.error(), "reading the members of {} groups", fed_.size());
+  if (auto ok = store.load_held(tenant, source, purge_before, fetch); !ok)
+    return fail(ok.error(), "reading the members of {} groups", fed_.size());
   return compare(fetch.edges, may_remove, use);
 }
 
@@ -197,7 +197,8 @@ Result<void> Membership::compare(std::vector<HeldEdge>& held, bool may_remove, c
     if (!known.contains(edge.member)) continue;  // not of this source (S33)
     const auto member = entries[edge.member];
     if (!index_[member].read() || group(edge.group).incomplete) continue;
-    if (auto ok = use({.kind = ChangeKind::EdgeRemoved, .group = edge.group, .member = member, .held = group(edge.group).held.count}); !ok) return ok;
+    if (auto ok = use({.kind = ChangeKind::EdgeRemoved, .group = edge.group, .member = member, .held = group(edge.group).held.count}); !ok)
+      return ok;
   }
   return {};
 }

@@ -30,7 +30,7 @@ struct EdgeStep {
   ChangeKind kind = ChangeKind::EdgeAdded;
   std::uint32_t group = 0;  ///< position in the index' groups
   Target member;
-  std::uint64_t held = 0;   ///< members of the group before the run (for the guard), with EdgeRemoved
+  std::uint64_t held = 0;  ///< members of the group before the run (for the guard), with EdgeRemoved
 };
 
 class Membership {
@@ -55,8 +55,8 @@ class Membership {
   [[nodiscard]] Result<void> finish(Store& store, const TenantId& tenant, SourceId source, TimePoint purge_before, bool may_remove,
                                     const std::function<Result<void>(const EdgeStep&)>& use);
 
-  [[nodiscard]] std::uint64_t dangling() const { return dangling_; }            ///< member values that name nobody who was read
-  [[nodiscard]] std::uint64_t incomplete_groups() const { return incomplete_; } ///< closed with complete = false
+  [[nodiscard]] std::uint64_t dangling() const { return dangling_; }             ///< member values that name nobody who was read
+  [[nodiscard]] std::uint64_t incomplete_groups() const { return incomplete_; }  ///< closed with complete = false
   [[nodiscard]] std::uint64_t ambiguous() const { return references_.ambiguous(); }
   /// Groups that are members of themselves, directly or through others. After finish().
   [[nodiscard]] std::uint64_t groups_in_loops() const;
@@ -107,8 +107,8 @@ class Membership {
   std::vector<FromUser> from_users_;
   bool from_users_sorted_ = false;
   std::vector<Pending> pending_;
-  std::unordered_map<std::uint32_t, std::vector<Target>> fed_;  ///< members of groups that may differ
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> nested_; ///< (group, member group), for finding loops
+  std::unordered_map<std::uint32_t, std::vector<Target>> fed_;   ///< members of groups that may differ
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> nested_;  ///< (group, member group), for finding loops
   std::uint32_t open_ = 0;
   std::size_t open_pending_ = 0;
   std::vector<Target> members_;

@@ -7,6 +7,7 @@ namespace rosterd::sync {
 
 // A directory that says one stable id of thousands of entries has the wrong attribute configured as id; keeping them all would cost memory.
 constexpr std::size_t kMostConflicts = 10'000;
+constexpr std::size_t kEdgeBatch = 1'000;
 
 Plan::Plan(const PlanInputs& inputs) : inputs_(inputs), members_(index_) {
   for (const auto& role : inputs.roles) {
@@ -22,7 +23,8 @@ class Plan::Loader final : public HeldSink {
     plan_.index_.users.add(Entry(key_of(external_id), id, content_hash, suspended, true, purge_due));
     ++plan_.inputs_.control.held;
   }
-  void group(PrincipalId id, std::string_view external_id, std::uint64_t content_hash, Leaving suspended, bool purge_due, std::string_view) override {
+  void group(PrincipalId id, std::string_view external_id, std::uint64_t content_hash, Leaving suspended, bool purge_due,
+             std::string_view) override {
     plan_.index_.groups.add(Entry(key_of(external_id), id, content_hash, suspended, true, purge_due));
     ++plan_.inputs_.control.held;
   }
@@ -78,8 +80,9 @@ Result<void> Plan::take(const UserRecord& record, const Hash128& key) {
   if (at && index_.users[*at].read()) {
     if (index_.users[*at].content != hash) conflicting_.insert(key);
     if (conflicting_.size() > kMostConflicts)
-      return fail(Errc::InvalidInput, "more than {} stable ids name different entries (\"{}\" does): is the right attribute configured as id?",
-                  kMostConflicts, record.id.value);
+      return fail(Errc::InvalidInput,
+                  "more than {} stable ids name different entries (\"{}\" does): is the right attribute configured as id?", kMostConflicts,
+                  record.id.value);
     return {};
   }
   std::optional<Held> held;
@@ -230,7 +233,8 @@ Result<void> Plan::map_roles(std::uint32_t group, const GroupRecord& record) {
     }
   }
   for (auto& binding : held) {
-    if (wanted.erase({binding.role, binding.ns}) == 0 && !answer.undecided) removed_bindings_.push_back({.binding = std::move(binding), .group = group});
+    if (wanted.erase({binding.role, binding.ns}) == 0 && !answer.undecided)
+      removed_bindings_.push_back({.binding = std::move(binding), .group = group});
   }
   for (const auto& [role, ns] : wanted) {
     const auto name = std::find_if(inputs_.roles.begin(), inputs_.roles.end(), [&](const Role& one) { return one.id == role; });
@@ -248,19 +252,47 @@ Result<void> Plan::map_roles(std::uint32_t group, const GroupRecord& record) {
 }
 
 Result<void> Plan::stage_edge(ChangeKind kind, std::uint32_t group, Target member) {
-  const auto& owner = index_.groups[group];
-  const auto& who = index_[member];
-  return writer_->edge({.kind = kind,
-                        .group = owner.id(),
-                        .member = {.type = member.type(), .id = who.id()},
-                        .group_external_id = new_text(Target(PrincipalType::Group, group)),
-                        .member_external_id = new_text(member),
-                        .reason = kind == ChangeKind::EdgeAdded ? "listed as a member in the directory" : "no longer listed as a member"},
-                       owner.key, member, who.key);
+  edges_.push_back({.kind = kind, .group = group, .member = member});
+  return edges_.size() < kEdgeBatch ? Result<void>() : flush_edges();
+}
+
+Result<void> Plan::flush_edges() {
+  // Whoever reads the plan wants to know who is meant: the index holds no texts, so those of held objects are looked up by the batch.
+  std::unordered_map<std::uint64_t, std::string> held;
+  if (!writer_->eager()) {
+    for (const auto type : {PrincipalType::User, PrincipalType::Group}) {
+      std::set<PrincipalId> rows;
+      for (const auto& edge : edges_)
+        for (const auto end : {Target(PrincipalType::Group, edge.group), edge.member})
+          if (end.type() == type && index_[end].held()) rows.insert(index_[end].id());
+      if (rows.empty()) continue;
+      const std::vector<PrincipalId> asked(rows.begin(), rows.end());
+      auto entries = inputs_.store.held_entries(inputs_.work.lease.tenant, inputs_.work.source.id, type, asked);
+      if (!entries) return fail(entries.error(), "looking up members");
+      for (auto& entry : *entries) held.emplace(entry.id.value, std::move(entry.external_id));
+    }
+  }
+  const auto text_of = [&](Target target) {
+    const auto found = held.find(index_[target].id().value);
+    return found == held.end() ? new_text(target) : std::string_view(found->second);
+  };
+  for (const auto& [kind, group, member] : edges_) {
+    const Target owner(PrincipalType::Group, group);
+    const StagedEdge change{
+        .kind = kind,
+        .group = index_[owner].id(),
+        .member = {.type = member.type(), .id = index_[member].id()},
+        .group_external_id = text_of(owner),
+        .member_external_id = text_of(member),
+        .reason = kind == ChangeKind::EdgeAdded ? "listed as a member in the directory" : "no longer listed as a member"};
+    if (auto ok = writer_->edge(change, index_[owner].key, member, index_[member].key); !ok) return ok;
+  }
+  edges_.clear();
+  return {};
 }
 
 Result<void> Plan::stage_removed_bindings(GuardInput& guard) {
-  for (const auto& [binding, group] : removed_bindings_) {
+  for (const auto& [binding, group, group_text] : removed_bindings_) {
     const auto role = std::find_if(inputs_.roles.begin(), inputs_.roles.end(), [&](const Role& one) { return one.id == binding.role; });
     ++guard.bindings_removed;
     guard.admin_bindings_removed += admin_roles_.contains(binding.role) ? 1 : 0;
@@ -269,7 +301,7 @@ Result<void> Plan::stage_removed_bindings(GuardInput& guard) {
                                .role = binding.role,
                                .role_name = role == inputs_.roles.end() ? std::string_view() : std::string_view(role->name),
                                .group = index_.groups[group].id(),
-                               .group_external_id = new_text(Target(PrincipalType::Group, group)),
+                               .group_external_id = group_text,
                                .ns = binding.ns,
                                .reason = "no role mapping of the source gives it any more"};
     if (auto ok = writer_->binding(change, index_.groups[group].key); !ok) return ok;
@@ -292,7 +324,8 @@ Result<Closed> Plan::close(const connectors::FeedEnd& end, connectors::Connector
   if (end.proof.evidence.empty()) out.incomplete = "the read did not prove that it was complete";
   if (members_.incomplete_groups() > 0) {
     out.complete = false;
-    out.incomplete += fmt::format("{}the members of {} groups could not all be read", out.incomplete.empty() ? "" : "; ", members_.incomplete_groups());
+    out.incomplete +=
+        fmt::format("{}the members of {} groups could not all be read", out.incomplete.empty() ? "" : "; ", members_.incomplete_groups());
   }
   const bool complete_feed = std::holds_alternative<connectors::KeepOnly>(end.absence);
   if (const auto* listed = std::get_if<connectors::DropListed>(&end.absence)) mark_dropped(listed->ids);
@@ -310,8 +343,8 @@ Result<Closed> Plan::close(const connectors::FeedEnd& end, connectors::Connector
   inputs_.control.phase("comparing members");
   auto& guard = out.guard;
   std::map<std::uint32_t, GroupLoss> losses;
-  const auto compared = members_.finish(inputs_.store, inputs_.work.lease.tenant, inputs_.work.source.id, inputs_.purge_before, out.complete,
-                                        [&](const EdgeStep& step) -> Result<void> {
+  const auto compared = members_.finish(inputs_.store, inputs_.work.lease.tenant, inputs_.work.source.id, inputs_.purge_before,
+                                        out.complete, [&](const EdgeStep& step) -> Result<void> {
                                           if (step.kind == ChangeKind::EdgeRemoved) {
                                             auto& loss = losses[step.group];
                                             loss = {.group = index_.groups[step.group].id(), .lost = loss.lost + 1, .of = step.held};
@@ -319,6 +352,7 @@ Result<Closed> Plan::close(const connectors::FeedEnd& end, connectors::Connector
                                           return stage_edge(step.kind, step.group, step.member);
                                         });
   if (!compared) return fail(compared.error());
+  if (auto ok = flush_edges(); !ok) return fail(ok.error());
   for (const auto& [group, loss] : losses)
     if (loses_too_many(loss.lost, loss.of)) {
       ++guard.halved_groups;
@@ -329,7 +363,8 @@ Result<Closed> Plan::close(const connectors::FeedEnd& end, connectors::Connector
     if (auto ok = stage_absent(inputs_, index_, absence.of, *writer_); !ok) return fail(ok.error());
     out.vanished = absence.vanished;
     if (absence.unverified > 0)
-      out.notices.push_back({.code = "unverified", .text = "missing, but not yet verified one by one: the approval does that", .count = absence.unverified});
+      out.notices.push_back(
+          {.code = "unverified", .text = "missing, but not yet verified one by one: the approval does that", .count = absence.unverified});
   }
   guard.complete = out.complete && complete_feed;
   guard.users_read = writer_->counts.users_read;

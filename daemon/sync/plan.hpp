@@ -19,17 +19,17 @@ struct PlanInputs {
   const Mappings& mappings;
   const std::vector<Role>& roles;
   TimePoint purge_before{};
-  std::uint32_t sample = 256;           ///< how many missing objects are verified when the guard trips anyway (S13)
-  RecentLeaving recent;                 ///< S16
-  const std::set<Hash128>& repeated;    ///< stable ids that an earlier walk of this run delivered with different contents (S8)
+  std::uint32_t sample = 256;         ///< how many missing objects are verified when the guard trips anyway (S13)
+  RecentLeaving recent;               ///< S16
+  const std::set<Hash128>& repeated;  ///< stable ids that an earlier walk of this run delivered with different contents (S8)
   RunControl& control;
 };
 
 /// What close() found out.
 struct Closed {
-  bool complete = false;                        ///< the read was proved complete and verifying did not contradict
-  std::string incomplete;                       ///< why not, in words
-  std::optional<std::string> vanished;          ///< a container that cannot be read any more, with everything below it missing (S4)
+  bool complete = false;                ///< the read was proved complete and verifying did not contradict
+  std::string incomplete;               ///< why not, in words
+  std::optional<std::string> vanished;  ///< a container that cannot be read any more, with everything below it missing (S4)
   GuardInput guard;
   std::vector<Notice> notices;
 };
@@ -70,6 +70,7 @@ class Plan final : public connectors::FeedSink {
   struct BindingRemoval {
     MappedBinding binding;
     std::uint32_t group;
+    std::string group_text;  ///< its stable id
   };
 
   [[nodiscard]] Result<void> take(const UserRecord& record, const Hash128& key);
@@ -77,10 +78,11 @@ class Plan final : public connectors::FeedSink {
   [[nodiscard]] Result<void> take(const GroupRecord& record, const Hash128& key);
   [[nodiscard]] Result<void> map_roles(std::uint32_t group, const GroupRecord& record);
   [[nodiscard]] Result<void> stage_edge(ChangeKind kind, std::uint32_t group, Target member);
+  [[nodiscard]] Result<void> flush_edges();
   [[nodiscard]] Result<void> stage_removed_bindings(GuardInput& guard);
   void mark_dropped(const std::vector<ExternalId>& ids);
   void add_notices(std::vector<Notice>& notices) const;
-  /// Text of an id that is new in this run; empty for held ones, whose row says it.
+  /// Text of an id that is new in this run; empty for held ones, whose row says it, and in a first load, which keeps no texts.
   [[nodiscard]] std::string_view new_text(Target target) const;
   [[nodiscard]] bool done(const Result<void>& result);
 
@@ -93,6 +95,12 @@ class Plan final : public connectors::FeedSink {
   std::unordered_map<std::uint64_t, std::vector<MappedBinding>> bindings_;
   std::uint64_t bindings_held_ = 0;
   std::vector<BindingRemoval> removed_bindings_;
+  struct WaitingEdge {
+    ChangeKind kind;
+    std::uint32_t group;
+    Target member;
+  };
+  std::vector<WaitingEdge> edges_;                       ///< until there are enough to ask the store for the stable ids of those it holds
   std::map<std::string, RoleId, std::less<>> role_ids_;  ///< by folded name
   std::set<RoleId> admin_roles_;
   std::map<std::string, std::uint64_t> unresolved_roles_;

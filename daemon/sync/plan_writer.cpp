@@ -17,13 +17,15 @@ Result<PrincipalId> PlanWriter::new_id() {
     if (!first) return fail(first.error(), "reserving ids");
     next_id_ = *first;
     ids_left_ = block_;
-    block_ = std::min<std::uint64_t>(block_ * 4, 16'384);  // a small tenant does not burn thousands, a large one does not ask a million times
+    block_ =
+        std::min<std::uint64_t>(block_ * 4, 16'384);  // a small tenant does not burn thousands, a large one does not ask a million times
   }
   --ids_left_;
   return PrincipalId{next_id_++};
 }
 
-Result<void> PlanWriter::principal(PrincipalType type, const StagedPrincipal& change, const Hash128& key, std::string_view content, bool leaves) {
+Result<void> PlanWriter::principal(PrincipalType type, const StagedPrincipal& change, const Hash128& key, std::string_view content,
+                                   bool leaves) {
   const bool is_user = type == PrincipalType::User;
   auto to = stage();
   if (!to) return fail(to.error());

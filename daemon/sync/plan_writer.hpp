@@ -14,10 +14,12 @@ namespace rosterd::sync {
 
 class PlanWriter {
  public:
-  PlanWriter(Store& store, const Lease& lease, RunControl& control, bool eager) : store_(store), lease_(lease), control_(control), eager_(eager) {}
+  PlanWriter(Store& store, const Lease& lease, RunControl& control, bool eager)
+      : store_(store), lease_(lease), control_(control), eager_(eager) {}
 
   /// `content` is the canonical text of the new content, empty where nothing was delivered. `leaves`: was active, will not be.
-  [[nodiscard]] Result<void> principal(PrincipalType type, const StagedPrincipal& change, const Hash128& key, std::string_view content, bool leaves);
+  [[nodiscard]] Result<void> principal(PrincipalType type, const StagedPrincipal& change, const Hash128& key, std::string_view content,
+                                       bool leaves);
   [[nodiscard]] Result<void> edge(const StagedEdge& change, const Hash128& group_key, Target member, const Hash128& member_key);
   [[nodiscard]] Result<void> binding(const StagedBinding& change, const Hash128& group_key);
 

@@ -29,7 +29,8 @@ class RunControl {
   [[nodiscard]] std::string json() const {
     std::string out = "{\"phase\":\"";
     phase_.with([&](const std::string& phase) { append_json_escaped(out, phase); });
-    return out + fmt::format("\",\"held\":{},\"users\":{},\"groups\":{},\"changes\":{}}}", held.load(), users.load(), groups.load(), changes.load());
+    return out + fmt::format("\",\"held\":{},\"users\":{},\"groups\":{},\"changes\":{}}}", held.load(), users.load(), groups.load(),
+                             changes.load());
   }
 
  private:

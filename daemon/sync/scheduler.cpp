@@ -98,7 +98,8 @@ void Scheduler::dispatch(std::stop_token stop) {
       const auto swept = store_.sweep(clock_.now());
       note_store(swept ? Result<void>() : Result<void>(fail(swept.error(), "sweeping")));
       if (swept && *swept > 0) log::warning("sync.abandoned", {log::field("runs", *swept), log::field("reason", "lease_expired")});
-      next_sweep = steady_clock::now() + std::min(options_.sweep, options_.lease / 2);  // so that a dead holder is noticed soon after its lease
+      next_sweep =
+          steady_clock::now() + std::min(options_.sweep, options_.lease / 2);  // so that a dead holder is noticed soon after its lease
     }
     bool free = false;
     {
@@ -197,8 +198,9 @@ void Scheduler::beat(std::stop_token stop) {
         still = active_.contains(active->work.run.id);
       }
       if (!still || active->control.cause() == StopCause::LeaseLost) continue;
-      log::warning("sync.lease_lost", {log::field("tenant", active->work.lease.tenant.value), log::field("source", active->work.source.name),
-                                       log::field("run", text(active->work.run.id)), log::field("error", beaten.error().what)});
+      log::warning("sync.lease_lost",
+                   {log::field("tenant", active->work.lease.tenant.value), log::field("source", active->work.source.name),
+                    log::field("run", text(active->work.run.id)), log::field("error", beaten.error().what)});
       active->control.because(StopCause::LeaseLost);
       active->stop.request_stop();
     }

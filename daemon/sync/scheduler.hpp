@@ -1,6 +1,7 @@
 #pragma once
 // When and by whom: due or requested sources go in, runs come out, each under a lease with heartbeat (S44-S46). One dispatcher claims
-// work while a worker is free, workers run the engine, one thread keeps leases alive and deadlines kept. What a run does is engine's business.
+// work while a worker is free, workers run the engine, one thread keeps leases alive and deadlines kept. What a run does is engine's
+// business.
 
 #include <atomic>
 #include <condition_variable>
@@ -24,27 +25,29 @@ using ConnectorFactory = std::function<Result<std::unique_ptr<connectors::Connec
 using FingerprintsOf = std::function<connectors::ConnectorType::Fingerprints(const Source&)>;
 
 struct SchedulerOptions {
-  std::string holder;                  ///< who holds leases, unique per process: host, pid and something random
-  std::uint32_t workers = 4;           ///< runs at once
+  std::string holder;         ///< who holds leases, unique per process: host, pid and something random
+  std::uint32_t workers = 4;  ///< runs at once
   Millis heartbeat{5'000};
   Millis lease{30'000};
-  Millis tick{1'000};                  ///< how often to look for work that nobody announced (another replica's API, a due source)
-  Millis sweep{15'000};                ///< how often to look for runs whose holder has died
-  Millis run_deadline{3'900'000};      ///< one run, applying included; longer than a connector's read deadline
-  std::uint64_t trim_above = 50'000;   ///< give memory back to the system after runs that read more records
+  Millis tick{1'000};                 ///< how often to look for work that nobody announced (another replica's API, a due source)
+  Millis sweep{15'000};               ///< how often to look for runs whose holder has died
+  Millis run_deadline{3'900'000};     ///< one run, applying included; longer than a connector's read deadline
+  std::uint64_t trim_above = 50'000;  ///< give memory back to the system after runs that read more records
   EngineOptions engine;
 };
 
 class Scheduler final : public SyncControl {
  public:
-  Scheduler(Store& store, const Clock& clock, Publisher& publisher, ConnectorFactory factory, FingerprintsOf fingerprints, SchedulerOptions options);
+  Scheduler(Store& store, const Clock& clock, Publisher& publisher, ConnectorFactory factory, FingerprintsOf fingerprints,
+            SchedulerOptions options);
   ~Scheduler() override;
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
   void start();
   /// Takes no new work, gives running syncs half of `deadline` to finish, then tells them to stop and waits for the rest of it. Gives the
-  /// number of runs that still have not ended (their leases expire; the destructor waits for their threads). A second call does nothing new.
+  /// number of runs that still have not ended (their leases expire; the destructor waits for their threads). A second call does nothing
+  /// new.
   std::size_t stop(Millis deadline);
   /// Tells running syncs to stop now. May be called while another thread is in stop(), which then returns sooner.
   void hurry();
@@ -78,12 +81,12 @@ class Scheduler final : public SyncControl {
   SchedulerOptions options_;
   Engine engine_;
   mutable std::mutex mutex_;
-  std::condition_variable_any changed_;                // something below has changed
-  std::deque<std::shared_ptr<Active>> queue_;          // claimed, not yet taken by a worker
-  std::map<RunId, std::shared_ptr<Active>> active_;    // claimed and not yet ended, the queue included
+  std::condition_variable_any changed_;              // something below has changed
+  std::deque<std::shared_ptr<Active>> queue_;        // claimed, not yet taken by a worker
+  std::map<RunId, std::shared_ptr<Active>> active_;  // claimed and not yet ended, the queue included
   bool poked_ = false;
   std::atomic<std::chrono::steady_clock::time_point> last_tick_{std::chrono::steady_clock::now()};
-  bool away_ = false;                                  // of the dispatcher: the store's absence has been reported
+  bool away_ = false;  // of the dispatcher: the store's absence has been reported
   std::jthread dispatcher_, heart_;
   std::vector<std::jthread> workers_;
 };

@@ -8,7 +8,8 @@ std::optional<Published> Snapshots::find(const TenantId& tenant) const {
   return at == by_tenant_.end() ? std::nullopt : std::optional(at->second);
 }
 
-std::optional<Published> Snapshots::wait_for(const TenantId& tenant, const Revision& least, std::chrono::steady_clock::time_point deadline) const {
+std::optional<Published> Snapshots::wait_for(const TenantId& tenant, const Revision& least,
+                                             std::chrono::steady_clock::time_point deadline) const {
   std::optional<Published> found;
   std::shared_lock lock(mutex_);
   const auto there = [&] {

@@ -27,7 +27,8 @@ class Snapshots {
   /// None for a tenant without a published snapshot.
   [[nodiscard]] std::optional<Published> find(const TenantId& tenant) const;
   /// Waits until the tenant's snapshot is at `least` or newer; none when `deadline` passes first.
-  [[nodiscard]] std::optional<Published> wait_for(const TenantId& tenant, const Revision& least, std::chrono::steady_clock::time_point deadline) const;
+  [[nodiscard]] std::optional<Published> wait_for(const TenantId& tenant, const Revision& least,
+                                                  std::chrono::steady_clock::time_point deadline) const;
   void publish(const TenantId& tenant, std::shared_ptr<const rbac::Snapshot> snapshot);
   /// The tenant's revision was looked at and is still that of the published snapshot.
   void confirm(const TenantId& tenant);

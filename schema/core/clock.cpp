@@ -45,9 +45,11 @@ Result<TimePoint> parse_rfc3339(std::string_view text) {
     return fail(Errc::InvalidInput, "'{}' is not an RFC 3339 time such as 2026-11-23T04:05:06Z", whole);
   };
   int y = 0, mo = 0, d = 0, h = 0, mi = 0, s = 0;
-  if (!take_digits(text, 4, y) || !take(text, '-') || !take_digits(text, 2, mo) || !take(text, '-') || !take_digits(text, 2, d)) return refuse();
+  if (!take_digits(text, 4, y) || !take(text, '-') || !take_digits(text, 2, mo) || !take(text, '-') || !take_digits(text, 2, d))
+    return refuse();
   if (!take(text, 'T') && !take(text, 't') && !take(text, ' ')) return refuse();
-  if (!take_digits(text, 2, h) || !take(text, ':') || !take_digits(text, 2, mi) || !take(text, ':') || !take_digits(text, 2, s)) return refuse();
+  if (!take_digits(text, 2, h) || !take(text, ':') || !take_digits(text, 2, mi) || !take(text, ':') || !take_digits(text, 2, s))
+    return refuse();
   microseconds fraction{0};
   if (take(text, '.')) {
     std::int64_t scale = 100000;
@@ -60,7 +62,8 @@ Result<TimePoint> parse_rfc3339(std::string_view text) {
   if (!take(text, 'Z') && !take(text, 'z')) {
     const bool minus = !text.empty() && text.front() == '-';
     int oh = 0, om = 0;
-    if ((!take(text, '+') && !take(text, '-')) || !take_digits(text, 2, oh) || !take(text, ':') || !take_digits(text, 2, om)) return refuse();
+    if ((!take(text, '+') && !take(text, '-')) || !take_digits(text, 2, oh) || !take(text, ':') || !take_digits(text, 2, om))
+      return refuse();
     if (oh > 23 || om > 59) return refuse();
     offset = hours(oh) + minutes(om);
     if (minus) offset = -offset;

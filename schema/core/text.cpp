@@ -55,8 +55,8 @@ std::optional<std::string_view> fold_to(std::string_view text, std::span<char> b
   auto* const start = reinterpret_cast<std::uint8_t*>(buffer.data());
   std::uint8_t* folded = u8_casefold(bytes(text), text.size(), nullptr, UNINORM_NFKC, start, &length);
   if (folded == nullptr) throw std::bad_alloc();  // what is UTF-8 has no other way to fail
-  if (folded != start) {  // did not fit: libunistring made its own
-    std::free(folded);    // NOLINT: and hands over malloc'ed memory
+  if (folded != start) {                          // did not fit: libunistring made its own
+    std::free(folded);                            // NOLINT: and hands over malloc'ed memory
     return std::nullopt;
   }
   return std::string_view(buffer.data(), squeeze_ascii({buffer.data(), length}, buffer.data()));
@@ -139,11 +139,21 @@ void append_json_escaped(std::string& out, std::string_view text) {
     }
     ++i;
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (byte < 0x20)
           out += fmt::format("\\u{:04x}", byte);

@@ -55,7 +55,7 @@ struct User {
   std::string last_name;
   bool admin_suspended = false;
   Leaving source_suspended = Leaving::None;
-  std::string state_reason;  ///< in words
+  std::string state_reason;        ///< in words
   std::optional<SourceId> source;  ///< none = local
   std::string external_id;
   std::string entry;
@@ -91,7 +91,7 @@ struct EdgeOrigin {
   Principal member;
   std::optional<SourceId> source;
   std::string source_name;
-  std::string entry;  ///< the group's entry in that source
+  std::string entry;         ///< the group's entry in that source
   std::optional<RunId> run;  ///< the run that brought it
   TimePoint since{};
 };
@@ -101,8 +101,8 @@ struct Role {
   std::string name;
   std::string description;
   bool managed = false;
-  bool admin = false;        ///< every pair, present and future
-  std::string permissions;   ///< JSON object text {"FLOW":["READ"]}; empty for Admin
+  bool admin = false;       ///< every pair, present and future
+  std::string permissions;  ///< JSON object text {"FLOW":["READ"]}; empty for Admin
 };
 
 struct Binding {

@@ -27,9 +27,12 @@ std::optional<std::uint64_t> without_prefix(std::string_view prefix, std::string
 
 constexpr std::string_view prefix_of(PrincipalType type) {
   switch (type) {
-    case PrincipalType::User: return "usr_";
-    case PrincipalType::Group: return "grp_";
-    case PrincipalType::ServiceAccount: return "sva_";
+    case PrincipalType::User:
+      return "usr_";
+    case PrincipalType::Group:
+      return "grp_";
+    case PrincipalType::ServiceAccount:
+      return "sva_";
   }
   return "";
 }
@@ -44,9 +47,12 @@ std::optional<Row> parse_row(std::string_view prefix, std::string_view text) {
 
 std::string_view name_of(PrincipalType type) {
   switch (type) {
-    case PrincipalType::User: return "user";
-    case PrincipalType::Group: return "group";
-    case PrincipalType::ServiceAccount: return "service_account";
+    case PrincipalType::User:
+      return "user";
+    case PrincipalType::Group:
+      return "group";
+    case PrincipalType::ServiceAccount:
+      return "service_account";
   }
   return "";
 }
@@ -66,7 +72,9 @@ std::string text(RoleId id) { return with_prefix("rol_", id.value); }
 std::string text(BindingId id) { return with_prefix("bnd_", id.value); }
 std::string text(TokenId id) { return with_prefix("tok_", id.value); }
 
-std::optional<PrincipalId> parse_principal_id(PrincipalType type, std::string_view text) { return parse_row<PrincipalId>(prefix_of(type), text); }
+std::optional<PrincipalId> parse_principal_id(PrincipalType type, std::string_view text) {
+  return parse_row<PrincipalId>(prefix_of(type), text);
+}
 std::optional<AccountId> parse_account_id(std::string_view text) { return parse_row<AccountId>("acc_", text); }
 std::optional<SourceId> parse_source_id(std::string_view text) { return parse_row<SourceId>("src_", text); }
 std::optional<RunId> parse_run_id(std::string_view text) { return parse_row<RunId>("run_", text); }

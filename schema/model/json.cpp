@@ -19,7 +19,7 @@ json document_or_text(const std::string& from) {
 json time_or_null(const std::optional<TimePoint>& time) { return time ? json(rfc3339(*time)) : json(nullptr); }
 
 /// The kinds a principal can go through, in the order they are shown.
-constexpr ChangeKind kPrincipalKinds[] = {ChangeKind::Added,  ChangeKind::Changed, ChangeKind::Suspended,
+constexpr ChangeKind kPrincipalKinds[] = {ChangeKind::Added,   ChangeKind::Changed, ChangeKind::Suspended,
                                           ChangeKind::Resumed, ChangeKind::Purged,  ChangeKind::Skipped};
 
 json kinds_to_json(const std::array<std::uint64_t, kChangeKinds>& kinds) {
@@ -180,7 +180,8 @@ Result<Schedule> schedule_from_json(const json& from) {
 Result<Guard> guard_from_json(const json& from) {
   Guard out;
   Problems problems;
-  if (!from.is_object()) return fail(Errc::InvalidInput, "guard: must be an object such as {{\"percent\": 5, \"floor\": 10, \"ceiling\": 500}}");
+  if (!from.is_object())
+    return fail(Errc::InvalidInput, "guard: must be an object such as {{\"percent\": 5, \"floor\": 10, \"ceiling\": 500}}");
   for (const auto& [key, value] : from.items()) {
     const auto path = "guard." + key;
     if (key == "percent") {

@@ -15,15 +15,15 @@ using Reference = std::string;
 
 struct UserRecord {
   ExternalId id;
-  std::string username;  ///< folded
+  std::string username;              ///< folded
   std::optional<std::string> email;  ///< folded
   std::string first_name;
   std::string last_name;
-  std::string entry;                     ///< where it stands in the directory, for people: the DN as the server writes it
-  bool enabled = true;                   ///< false = disabled at the source
-  std::string disabled_reason;           ///< in words, when not enabled: "userAccountControl says ACCOUNTDISABLE"
-  std::vector<Reference> references;     ///< not part of the content
-  std::vector<Reference> member_of;      ///< groups known from the user's side only (primary group): references of groups
+  std::string entry;                  ///< where it stands in the directory, for people: the DN as the server writes it
+  bool enabled = true;                ///< false = disabled at the source
+  std::string disabled_reason;        ///< in words, when not enabled: "userAccountControl says ACCOUNTDISABLE"
+  std::vector<Reference> references;  ///< not part of the content
+  std::vector<Reference> member_of;   ///< groups known from the user's side only (primary group): references of groups
 };
 
 struct GroupRecord {
@@ -37,7 +37,7 @@ struct GroupRecord {
 /// A record that could not be used but was seen: it keeps its old state (sync-rules S7).
 struct SkippedRecord {
   PrincipalType type = PrincipalType::User;
-  ExternalId id;      ///< never empty: without a usable stable id the read is not complete instead
+  ExternalId id;  ///< never empty: without a usable stable id the read is not complete instead
   std::string entry;
   std::string reason;  ///< in words
 };

@@ -6,33 +6,48 @@ namespace rosterd {
 
 std::string_view name_of(Outcome outcome) {
   switch (outcome) {
-    case Outcome::Queued: return "queued";
-    case Outcome::Running: return "running";
-    case Outcome::Applied: return "applied";
-    case Outcome::Unchanged: return "unchanged";
-    case Outcome::Partial: return "partial";
-    case Outcome::Held: return "held";
-    case Outcome::Failed: return "failed";
-    case Outcome::Abandoned: return "abandoned";
-    case Outcome::Planned: return "planned";
+    case Outcome::Queued:
+      return "queued";
+    case Outcome::Running:
+      return "running";
+    case Outcome::Applied:
+      return "applied";
+    case Outcome::Unchanged:
+      return "unchanged";
+    case Outcome::Partial:
+      return "partial";
+    case Outcome::Held:
+      return "held";
+    case Outcome::Failed:
+      return "failed";
+    case Outcome::Abandoned:
+      return "abandoned";
+    case Outcome::Planned:
+      return "planned";
   }
   return "";
 }
 
 std::string_view name_of(RunMode mode) {
   switch (mode) {
-    case RunMode::Auto: return "auto";
-    case RunMode::Full: return "full";
-    case RunMode::Approval: return "approval";
+    case RunMode::Auto:
+      return "auto";
+    case RunMode::Full:
+      return "full";
+    case RunMode::Approval:
+      return "approval";
   }
   return "";
 }
 
 std::string_view name_of(RunTrigger trigger) {
   switch (trigger) {
-    case RunTrigger::Schedule: return "schedule";
-    case RunTrigger::Manual: return "manual";
-    case RunTrigger::Approval: return "approval";
+    case RunTrigger::Schedule:
+      return "schedule";
+    case RunTrigger::Manual:
+      return "manual";
+    case RunTrigger::Approval:
+      return "approval";
   }
   return "";
 }
@@ -41,38 +56,58 @@ bool is_over(Outcome outcome) { return outcome != Outcome::Queued && outcome != 
 
 std::string_view name_of(ChangeKind kind) {
   switch (kind) {
-    case ChangeKind::Added: return "added";
-    case ChangeKind::Changed: return "changed";
-    case ChangeKind::Suspended: return "suspended";
-    case ChangeKind::Resumed: return "resumed";
-    case ChangeKind::Purged: return "purged";
-    case ChangeKind::EdgeAdded: return "edge_added";
-    case ChangeKind::EdgeRemoved: return "edge_removed";
-    case ChangeKind::BindingAdded: return "binding_added";
-    case ChangeKind::BindingRemoved: return "binding_removed";
-    case ChangeKind::Skipped: return "skipped";
+    case ChangeKind::Added:
+      return "added";
+    case ChangeKind::Changed:
+      return "changed";
+    case ChangeKind::Suspended:
+      return "suspended";
+    case ChangeKind::Resumed:
+      return "resumed";
+    case ChangeKind::Purged:
+      return "purged";
+    case ChangeKind::EdgeAdded:
+      return "edge_added";
+    case ChangeKind::EdgeRemoved:
+      return "edge_removed";
+    case ChangeKind::BindingAdded:
+      return "binding_added";
+    case ChangeKind::BindingRemoved:
+      return "binding_removed";
+    case ChangeKind::Skipped:
+      return "skipped";
   }
   return "";
 }
 
 std::string_view name_of(Leaving reason) {
   switch (reason) {
-    case Leaving::None: return "";
-    case Leaving::Missing: return "missing";
-    case Leaving::OutOfScope: return "out_of_scope";
-    case Leaving::DeletedAtSource: return "deleted_at_source";
-    case Leaving::DisabledAtSource: return "disabled_at_source";
-    case Leaving::SourceDeleted: return "source_deleted";
+    case Leaving::None:
+      return "";
+    case Leaving::Missing:
+      return "missing";
+    case Leaving::OutOfScope:
+      return "out_of_scope";
+    case Leaving::DeletedAtSource:
+      return "deleted_at_source";
+    case Leaving::DisabledAtSource:
+      return "disabled_at_source";
+    case Leaving::SourceDeleted:
+      return "source_deleted";
   }
   return "";
 }
 
 std::string_view name_of(ObjectType type) {
   switch (type) {
-    case ObjectType::User: return "user";
-    case ObjectType::Group: return "group";
-    case ObjectType::Membership: return "membership";
-    case ObjectType::Binding: return "binding";
+    case ObjectType::User:
+      return "user";
+    case ObjectType::Group:
+      return "group";
+    case ObjectType::Membership:
+      return "membership";
+    case ObjectType::Binding:
+      return "binding";
   }
   return "";
 }

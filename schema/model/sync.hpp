@@ -97,7 +97,7 @@ struct ChangeCounts {
   std::uint64_t edges_removed = 0;
   std::uint64_t bindings_added = 0;
   std::uint64_t bindings_removed = 0;
-  std::uint64_t users_read = 0;      ///< records the directory delivered
+  std::uint64_t users_read = 0;  ///< records the directory delivered
   std::uint64_t groups_read = 0;
   std::uint64_t dangling_members = 0;  ///< member values that name nobody who was read
   bool operator==(const ChangeCounts&) const = default;
@@ -110,7 +110,8 @@ struct PlanInfo {
   ChangeCounts counts;
 };
 
-/// A finding of a run that is neither a change nor a failure: "role_mapping_unresolved", "name_collision", "dangling_member", "membership_loop".
+/// A finding of a run that is neither a change nor a failure: "role_mapping_unresolved", "name_collision", "dangling_member",
+/// "membership_loop".
 struct Notice {
   std::string code;
   std::string text;
@@ -136,15 +137,15 @@ struct Run {
   std::optional<TimePoint> started_at;
   std::optional<TimePoint> finished_at;
   std::optional<TimePoint> approval_expires_at;  ///< while held
-  std::optional<Revision> revision;             ///< what applying it led to
-  std::string progress;  ///< JSON object text while running: {"phase":"reading users","users":123,"groups":0}
+  std::optional<Revision> revision;              ///< what applying it led to
+  std::string progress;                          ///< JSON object text while running: {"phase":"reading users","users":123,"groups":0}
 };
 
 struct Change {
   std::uint64_t seq = 0;  ///< position in the run, from 1
   ObjectType type = ObjectType::User;
   ChangeKind kind = ChangeKind::Added;
-  std::string id;    ///< text form of the object; for a membership that of the group; empty in a plan that was not applied and adds it
+  std::string id;  ///< text form of the object; for a membership that of the group; empty in a plan that was not applied and adds it
   std::string external_id;
   std::string name;
   std::string before;  ///< JSON text or empty

@@ -82,10 +82,10 @@ struct RunEnd {
   std::optional<std::string> cursor_fingerprint;
   std::optional<std::string> scope_fingerprint;
   std::optional<std::string> learnt;
-  bool approved = false;         ///< what leaves was approved and does not count towards the 24 h of S16
+  bool approved = false;                         ///< what leaves was approved and does not count towards the 24 h of S16
   std::optional<TimePoint> approval_expires_at;  ///< for Held
-  TimePoint next_due{};          ///< when the source is to run again
-  std::uint32_t failures = 0;    ///< in a row, this run included
+  TimePoint next_due{};                          ///< when the source is to run again
+  std::uint32_t failures = 0;                    ///< in a row, this run included
   Actor actor;
 };
 
@@ -122,12 +122,13 @@ struct StagedPrincipal {
   ChangeKind kind = ChangeKind::Added;  ///< Added Changed Suspended Resumed Purged Skipped
   PrincipalId id;                       ///< from reserve_principal_ids for Added; 0 for a Skipped one that is not held
   std::string_view external_id;
-  std::uint64_t content_hash = 0;       ///< new one; for Suspended the held one
-  std::uint64_t before_hash = 0;        ///< content hash that was held; 0 for Added
-  Leaving leaving = Leaving::None;      ///< state after the change
-  std::string_view reason;              ///< in words
-  const UserRecord* user = nullptr;     ///< new content for Added, Changed, Resumed of a user, and for a Suspended one that was read (disabled at the source)
-  const GroupRecord* group = nullptr;   ///< the same for a group
+  std::uint64_t content_hash = 0;   ///< new one; for Suspended the held one
+  std::uint64_t before_hash = 0;    ///< content hash that was held; 0 for Added
+  Leaving leaving = Leaving::None;  ///< state after the change
+  std::string_view reason;          ///< in words
+  const UserRecord* user =
+      nullptr;  ///< new content for Added, Changed, Resumed of a user, and for a Suspended one that was read (disabled at the source)
+  const GroupRecord* group = nullptr;  ///< the same for a group
 };
 struct StagedEdge {
   ChangeKind kind = ChangeKind::EdgeAdded;  ///< EdgeAdded EdgeRemoved
@@ -187,14 +188,14 @@ struct NewAccount {
 };
 struct NewToken {
   std::string name;
-  std::string hash;   ///< raw bytes, as presented to find_caller
+  std::string hash;  ///< raw bytes, as presented to find_caller
   std::string last4;
   std::optional<TimePoint> expires_at;
 };
 struct NewTenant {
   TenantId id;
   std::string name;
-  AccountId creator;  ///< gets a linked user and the tenant-wide Admin binding (R84, R85)
+  AccountId creator;                ///< gets a linked user and the tenant-wide Admin binding (R84, R85)
   std::vector<Role> managed_roles;  ///< as rbac::managed_roles() has them; ids are given by the store
 };
 struct TenantPatch {
@@ -256,8 +257,8 @@ class Store {
   [[nodiscard]] virtual Result<Source> source(const TenantId& tenant, std::string_view key) = 0;
   [[nodiscard]] virtual Result<Written<Source>> create_source(const TenantId& tenant, const NewSource& source, const Actor& actor) = 0;
   /// Conflict "stale_version" unless `if_version` is 0 or the current one.
-  [[nodiscard]] virtual Result<Written<Source>> change_source(const TenantId& tenant, SourceId id, const NewSource& source, std::uint64_t if_version,
-                                                              const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<Written<Source>> change_source(const TenantId& tenant, SourceId id, const NewSource& source,
+                                                              std::uint64_t if_version, const Actor& actor) = 0;
   /// Conflict when it owns active objects, unless `force`: then they are suspended at once (source_deleted, S27).
   [[nodiscard]] virtual Result<Revision> delete_source(const TenantId& tenant, SourceId id, bool force, const Actor& actor) = 0;
   [[nodiscard]] virtual Result<std::vector<SourceStatus>> status(const TenantId& tenant) = 0;
@@ -265,11 +266,13 @@ class Store {
 
   // runs
   /// Queues a run, or gives the one already queued for this source (S44). A disabled source or tenant is Conflict.
-  [[nodiscard]] virtual Result<Run> request_run(const TenantId& tenant, SourceId source, RunMode mode, bool dry_run, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<Run> request_run(const TenantId& tenant, SourceId source, RunMode mode, bool dry_run,
+                                                const Actor& actor) = 0;
   [[nodiscard]] virtual Result<Page<Run>> runs(const TenantId& tenant, std::optional<SourceId> source, const PageRequest& page) = 0;
   [[nodiscard]] virtual Result<Run> run(const TenantId& tenant, RunId run) = 0;
   [[nodiscard]] virtual Result<Page<Change>> changes(const TenantId& tenant, RunId run, const PageRequest& page) = 0;
-  /// Queues a held run for applying its stored plan. Conflict "plan_outdated" when the hash differs, it is not held (any more) or the approval has expired.
+  /// Queues a held run for applying its stored plan. Conflict "plan_outdated" when the hash differs, it is not held (any more) or the
+  /// approval has expired.
   [[nodiscard]] virtual Result<Run> approve_run(const TenantId& tenant, RunId run, std::string_view plan_hash, const Actor& actor) = 0;
   [[nodiscard]] virtual Result<Run> discard_run(const TenantId& tenant, RunId run, const Actor& actor) = 0;
 
@@ -281,7 +284,8 @@ class Store {
   [[nodiscard]] virtual Result<void> heartbeat(const Lease& lease, Millis lease_for, std::string_view progress) = 0;
   /// Ends a run that has no stage (failed before one, abandoned at shutdown); releases the lease.
   [[nodiscard]] virtual Result<void> finish(const Lease& lease, const RunEnd& end) = 0;
-  /// Marks runs abandoned whose lease has expired, expires approvals, purges what deleted sources left 30 days ago. Gives the number of abandoned runs.
+  /// Marks runs abandoned whose lease has expired, expires approvals, purges what deleted sources left 30 days ago. Gives the number of
+  /// abandoned runs.
   [[nodiscard]] virtual Result<std::uint64_t> sweep(TimePoint now) = 0;
   /// When the next source is due; none = nothing scheduled. Sources under a live lease do not count.
   [[nodiscard]] virtual Result<std::optional<TimePoint>> next_due() = 0;
@@ -308,7 +312,8 @@ class Store {
     std::uint64_t content_hash = 0, before_hash = 0;
     Leaving leaving = Leaving::None;
   };
-  [[nodiscard]] virtual Result<void> load_plan(const TenantId& tenant, RunId run, const std::function<Result<void>(const StoredChange&)>& use) = 0;
+  [[nodiscard]] virtual Result<void> load_plan(const TenantId& tenant, RunId run,
+                                               const std::function<Result<void>(const StoredChange&)>& use) = 0;
 
   // rbac
   [[nodiscard]] virtual Result<void> load_authorization(const TenantId& tenant, AuthorizationSink& sink) = 0;
@@ -326,15 +331,19 @@ class Store {
   [[nodiscard]] virtual Result<Page<Group>> groups(const TenantId& tenant, const PageRequest& page) = 0;
   [[nodiscard]] virtual Result<Group> group(const TenantId& tenant, std::string_view key) = 0;
   [[nodiscard]] virtual Result<Page<Member>> members(const TenantId& tenant, PrincipalId group, const PageRequest& page) = 0;
-  [[nodiscard]] virtual Result<std::vector<EdgeOrigin>> edge_origins(const TenantId& tenant, std::span<const std::pair<PrincipalId, PrincipalId>> edges) = 0;
+  [[nodiscard]] virtual Result<std::vector<EdgeOrigin>> edge_origins(const TenantId& tenant,
+                                                                     std::span<const std::pair<PrincipalId, PrincipalId>> edges) = 0;
   [[nodiscard]] virtual Result<std::vector<Role>> roles(const TenantId& tenant) = 0;
 
   // local objects: what tenant creation needs today; the administration API stands on these
   [[nodiscard]] virtual Result<Written<User>> create_user(const TenantId& tenant, const UserRecord& user, const Actor& actor) = 0;
-  [[nodiscard]] virtual Result<Revision> set_user_suspended(const TenantId& tenant, PrincipalId user, bool suspended, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<Revision> set_user_suspended(const TenantId& tenant, PrincipalId user, bool suspended,
+                                                            const Actor& actor) = 0;
   [[nodiscard]] virtual Result<Written<Group>> create_group(const TenantId& tenant, std::string_view name, const Actor& actor) = 0;
-  [[nodiscard]] virtual Result<Revision> add_member(const TenantId& tenant, PrincipalId group, const Principal& member, const Actor& actor) = 0;
-  [[nodiscard]] virtual Result<Revision> remove_member(const TenantId& tenant, PrincipalId group, const Principal& member, const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<Revision> add_member(const TenantId& tenant, PrincipalId group, const Principal& member,
+                                                    const Actor& actor) = 0;
+  [[nodiscard]] virtual Result<Revision> remove_member(const TenantId& tenant, PrincipalId group, const Principal& member,
+                                                       const Actor& actor) = 0;
   [[nodiscard]] virtual Result<Written<Role>> create_role(const TenantId& tenant, const Role& role, const Actor& actor) = 0;
   [[nodiscard]] virtual Result<std::vector<Binding>> bindings(const TenantId& tenant) = 0;
   [[nodiscard]] virtual Result<Written<Binding>> create_binding(const TenantId& tenant, const NewBinding& binding, const Actor& actor) = 0;

@@ -59,7 +59,8 @@ std::set<std::string> CollectingSink::members_of(std::string_view name) const {
   for (const auto& member : group.members) out.insert(known.contains(member) ? known[member] : member);
   for (const auto& user : users)
     for (const auto& reference : user.member_of)
-      if (std::find(group.record.references.begin(), group.record.references.end(), reference) != group.record.references.end()) out.insert(user.username);
+      if (std::find(group.record.references.begin(), group.record.references.end(), reference) != group.record.references.end())
+        out.insert(user.username);
   return out;
 }
 

@@ -41,7 +41,8 @@ class CollectingSink final : public connectors::FeedSink {
 /// Loopback allowed, short timeouts.
 [[nodiscard]] connectors::ConnectorOptions test_options();
 /// Throws with the error when the settings are refused.
-[[nodiscard]] std::unique_ptr<connectors::Connector> make_ldap(const std::string& json, const connectors::ConnectorOptions& options = test_options(),
+[[nodiscard]] std::unique_ptr<connectors::Connector> make_ldap(const std::string& json,
+                                                               const connectors::ConnectorOptions& options = test_options(),
                                                                const std::string& learnt = {});
 [[nodiscard]] bool is_complete(const connectors::FeedEnd& end);  ///< KeepOnly, and the proof agrees
 /// The failed evidence in one text.

@@ -41,7 +41,11 @@ constexpr auto kId = "ABCDEF01-0000-0000-0000-00000000000F";
 
 EntryOf ada() {
   EntryOf entry("uid=Ada,ou=People,dc=acme");
-  entry.with("entryUUID", {kId}).with("UID", {"Ada"}).with("mail", {"Ada@Acme.example"}).with("givenName", {"Ada"}).with("sn", {"Lovelace"});
+  entry.with("entryUUID", {kId})
+      .with("UID", {"Ada"})
+      .with("mail", {"Ada@Acme.example"})
+      .with("givenName", {"Ada"})
+      .with("sn", {"Lovelace"});
   return entry;
 }
 
@@ -124,20 +128,28 @@ TEST(DecodeUser, AccountStateFollowsEachServersAttribute) {
   const auto today = std::chrono::duration_cast<std::chrono::hours>(SystemClock().now().time_since_epoch()).count() / 24;
   const auto ticks = [](long long seconds) { return std::to_string((seconds + 11'644'473'600LL) * 10'000'000LL); };
   const StateRow rows[] = {
-      {Preset::ActiveDirectory, "userAccountControl", "512", true},       {Preset::ActiveDirectory, "userAccountControl", "514", false},
-      {Preset::ActiveDirectory, "accountExpires", "0", true},             {Preset::ActiveDirectory, "accountExpires", "9223372036854775807", true},
-      {Preset::ActiveDirectory, "accountExpires", ticks(1'000'000'000), false}, {Preset::ActiveDirectory, "accountExpires", ticks(4'000'000'000), true},
-      {Preset::Ds389, "nsAccountLock", "TRUE", false},                    {Preset::Ds389, "nsAccountLock", "true", false},
-      {Preset::FreeIpa, "nsAccountLock", "FALSE", true},                  {Preset::OpenLdap, "pwdAccountLockedTime", "000001010000Z", false},
-      {Preset::OpenLdap, "pwdAccountLockedTime", "20260101000000Z", true},{Preset::Rfc2307, "shadowExpire", "-1", true},
-      {Preset::Rfc2307, "shadowExpire", std::to_string(today - 1), false},{Preset::Rfc2307, "shadowExpire", std::to_string(today + 1), true},
+      {Preset::ActiveDirectory, "userAccountControl", "512", true},
+      {Preset::ActiveDirectory, "userAccountControl", "514", false},
+      {Preset::ActiveDirectory, "accountExpires", "0", true},
+      {Preset::ActiveDirectory, "accountExpires", "9223372036854775807", true},
+      {Preset::ActiveDirectory, "accountExpires", ticks(1'000'000'000), false},
+      {Preset::ActiveDirectory, "accountExpires", ticks(4'000'000'000), true},
+      {Preset::Ds389, "nsAccountLock", "TRUE", false},
+      {Preset::Ds389, "nsAccountLock", "true", false},
+      {Preset::FreeIpa, "nsAccountLock", "FALSE", true},
+      {Preset::OpenLdap, "pwdAccountLockedTime", "000001010000Z", false},
+      {Preset::OpenLdap, "pwdAccountLockedTime", "20260101000000Z", true},
+      {Preset::Rfc2307, "shadowExpire", "-1", true},
+      {Preset::Rfc2307, "shadowExpire", std::to_string(today - 1), false},
+      {Preset::Rfc2307, "shadowExpire", std::to_string(today + 1), true},
       {Preset::Rfc2307, "shadowExpire", "junk", true},
   };
   for (const auto& row : rows) {
     const auto settings = settings_of(row.preset);
     UserDecoder decoder(settings);
     EntryOf entry("uid=a,dc=acme");
-    entry.with(settings.id_attribute, {row.preset == Preset::ActiveDirectory ? std::string(16, 'x') : kId}).with(settings.users.username, {"a"});
+    entry.with(settings.id_attribute, {row.preset == Preset::ActiveDirectory ? std::string(16, 'x') : kId})
+        .with(settings.users.username, {"a"});
     ASSERT_EQ(decoder.decode(entry.with(row.attribute, {row.value})), Decoded::Usable);
     EXPECT_EQ(decoder.record().enabled, row.enabled) << row.attribute << "=" << row.value;
     EXPECT_EQ(decoder.record().disabled_reason.empty(), row.enabled);
@@ -172,7 +184,8 @@ TEST(DecodeGroup, ARequiredMemberThatIsMissingWasHidden) {
   const auto settings = settings_of(Preset::OpenLdap);
   GroupDecoder decoder(settings);
   EntryOf hidden("cn=a,dc=acme");
-  ASSERT_EQ(decoder.decode(hidden.with("entryUUID", {kId}).with("cn", {"a"}).with("objectClass", {"top", "groupOfNames"})), Decoded::Usable);
+  ASSERT_EQ(decoder.decode(hidden.with("entryUUID", {kId}).with("cn", {"a"}).with("objectClass", {"top", "groupOfNames"})),
+            Decoded::Usable);
   EXPECT_TRUE(decoder.members_hidden());
   EntryOf posix("cn=a,dc=acme");
   ASSERT_EQ(decoder.decode(posix.with("entryUUID", {kId}).with("cn", {"a"}).with("objectClass", {"posixGroup"})), Decoded::Usable);
@@ -198,7 +211,8 @@ TEST(DecodeGroup, RangedNamesAreRecognised) {
   const auto last = parse_ranged("member;Range=3000-*");
   ASSERT_TRUE(last);
   EXPECT_FALSE(last->last.has_value());
-  for (const auto* name : {"member", "member;binary", "member;range=", "member;range=5-4", "member;range=a-b", "member;range=-1-2"}) EXPECT_FALSE(parse_ranged(name)) << name;
+  for (const auto* name : {"member", "member;binary", "member;range=", "member;range=5-4", "member;range=a-b", "member;range=-1-2"})
+    EXPECT_FALSE(parse_ranged(name)) << name;
 }
 
 }  // namespace

@@ -45,7 +45,8 @@ TEST(Dn, DifferentNamesStayDifferent) {
 }
 
 TEST(Dn, TheNormalFormIsItsOwnNormalForm) {
-  for (const std::string_view dn : {"CN=Doe\\, John+uid=X,OU=Zoë,DC=acme", "cn=#04820000,dc=acme", "cn=a\\00b,dc=acme", "cn=\\\"q\\\",dc=a", "cn=a\\;b,dc=x"}) {
+  for (const std::string_view dn :
+       {"CN=Doe\\, John+uid=X,OU=Zoë,DC=acme", "cn=#04820000,dc=acme", "cn=a\\00b,dc=acme", "cn=\\\"q\\\",dc=a", "cn=a\\;b,dc=x"}) {
     const auto once = normal_dn(dn);
     EXPECT_EQ(normal_dn(once), once) << dn;
     EXPECT_TRUE(is_dn(once)) << once;
@@ -56,8 +57,10 @@ TEST(Dn, TheNormalFormIsItsOwnNormalForm) {
 TEST(Dn, RandomSpellingsMeetInOneNormalForm) {
   std::mt19937 random(7);
   const auto chance = [&random](unsigned n) { return random() % n == 0; };
-  const std::vector<std::string> letters = {"a", "b", "Z", "7", "-", " x", ",", "+", "\"", "\\", "<", ">", ";", "=", "#", "é", "ß", "Ж", "ﬁ", "名"};
-  const std::vector<std::vector<std::string>> types = {{"cn", "CN", "commonName", "2.5.4.3"}, {"ou", "Ou", "2.5.4.11"}, {"dc", "DC"}, {"uid", "userid"}};
+  const std::vector<std::string> letters = {"a", "b", "Z", "7", "-", " x", ",", "+", "\"", "\\",
+                                            "<", ">", ";", "=", "#", "é",  "ß", "Ж", "ﬁ",  "名"};
+  const std::vector<std::vector<std::string>> types = {
+      {"cn", "CN", "commonName", "2.5.4.3"}, {"ou", "Ou", "2.5.4.11"}, {"dc", "DC"}, {"uid", "userid"}};
   const auto spell = [&](const std::vector<std::pair<std::size_t, std::vector<std::string>>>& name) {
     std::string out;
     for (const auto& [type, value] : name) {

@@ -66,7 +66,8 @@ class Ds389 : public testing::Test {
       "users": {{"base": "ou=people,dc=example,dc=com"}}, "groups": {{"base": "ou=groups,dc=example,dc=com"}}}})",
                        Private389::url(), Private389::admin_dn(), Private389::admin_password(), more);
   }
-  static Result<FeedEnd> read(const std::string& json, CollectingSink& sink, const ConnectorOptions& options = test_options(), const std::string& learnt = {}) {
+  static Result<FeedEnd> read(const std::string& json, CollectingSink& sink, const ConnectorOptions& options = test_options(),
+                              const std::string& learnt = {}) {
     Result<FeedEnd> end = fail(Errc::Internal, "not run");
     server_->run([&] { end = make_ldap(json, options, learnt)->read({}, sink, {}); });
     return end;
@@ -113,7 +114,8 @@ TEST_F(Ds389, VerifyKnowsUniqueIds) {
   CollectingSink sink;
   const auto end = read(settings(), sink);
   ASSERT_TRUE(end) << end.error().what;
-  const std::vector<ExternalId> ids = {sink.find_user("ada").id, {"00000000-00000000-00000000-00000001"}, sink.find_group("devs").record.id};
+  const std::vector<ExternalId> ids = {
+      sink.find_user("ada").id, {"00000000-00000000-00000000-00000001"}, sink.find_group("devs").record.id};
   Result<Presence> presence = fail(Errc::Internal, "not run");
   server_->run([&] { presence = make_ldap(settings())->verify(PrincipalType::User, ids, {}); });
   ASSERT_TRUE(presence) << presence.error().what;

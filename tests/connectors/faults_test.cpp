@@ -5,8 +5,8 @@
 
 #include "tests/connectors/collecting_sink.hpp"
 #include "tests/support/ldap_fault_server.hpp"
-#include "tests/support/tls.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/tls.hpp"
 
 namespace rosterd::test {
 namespace {
@@ -21,7 +21,8 @@ std::string uuid(int n) { return fmt::format("00000000-0000-0000-0000-{:012d}", 
 
 std::string settings(const std::string& url, const std::string& more = "") {
   return fmt::format(R"({{"url": "{}", "preset": "openldap", "bind_dn": "cn=x", "bind_password": {{"value": "y"}}, {}
-    "users": {{"base": "ou=people,dc=example,dc=com"}}, "groups": {{"base": "ou=groups,dc=example,dc=com"}}}})", url, more);
+    "users": {{"base": "ou=people,dc=example,dc=com"}}, "groups": {{"base": "ou=groups,dc=example,dc=com"}}}})",
+                     url, more);
 }
 
 ConnectorOptions hasty() {
@@ -33,11 +34,16 @@ ConnectorOptions hasty() {
 
 void send_users(LdapConnection& connection, const LdapRequest& request, int from, int to) {
   for (int i = from; i < to; ++i)
-    connection.entry(request, fmt::format("uid=u{},ou=people,dc=example,dc=com", i), {{"entryUUID", {uuid(i)}}, {"uid", {fmt::format("u{}", i)}}});
+    connection.entry(request, fmt::format("uid=u{},ou=people,dc=example,dc=com", i),
+                     {{"entryUUID", {uuid(i)}}, {"uid", {fmt::format("u{}", i)}}});
 }
 
-bool is_users(const LdapRequest& request) { return request.kind == Kind::Search && request.base.starts_with("ou=people") && request.scope == 2; }
-bool is_groups(const LdapRequest& request) { return request.kind == Kind::Search && request.base.starts_with("ou=groups") && request.scope == 2; }
+bool is_users(const LdapRequest& request) {
+  return request.kind == Kind::Search && request.base.starts_with("ou=people") && request.scope == 2;
+}
+bool is_groups(const LdapRequest& request) {
+  return request.kind == Kind::Search && request.base.starts_with("ou=groups") && request.scope == 2;
+}
 
 /// Runs a read and says how long it took.
 struct Outcome {
@@ -45,7 +51,8 @@ struct Outcome {
   CollectingSink sink;
   milliseconds took{};
 };
-Outcome read(const std::string& json, const ConnectorOptions& options = hasty(), std::stop_token stop = {}, const std::string& learnt = {}) {
+Outcome read(const std::string& json, const ConnectorOptions& options = hasty(), std::stop_token stop = {},
+             const std::string& learnt = {}) {
   const auto connector = make_ldap(json, options, learnt);
   Outcome out{.end = fail(Errc::Internal, "not run"), .sink = {}};
   const auto begin = steady_clock::now();
@@ -236,7 +243,8 @@ TEST(Coalesced, ManyMessagesInOneSegmentAreAllSeen) {
     if (!is_users(request)) return false;
     std::string all;
     for (int i = 0; i < 307; ++i)
-      all += ldap_entry(request.id, fmt::format("uid=u{},ou=people,dc=example,dc=com", i), {{"entryUUID", {uuid(i)}}, {"uid", {fmt::format("u{}", i)}}});
+      all += ldap_entry(request.id, fmt::format("uid=u{},ou=people,dc=example,dc=com", i),
+                        {{"entryUUID", {uuid(i)}}, {"uid", {fmt::format("u{}", i)}}});
     all += ldap_done(request.id, 0);
     connection.send(all);
     return true;

@@ -20,8 +20,10 @@ TEST(AddressPolicy, SpecialRangesAreKnownByName) {
   EXPECT_EQ(special_range(address("::1")), "a loopback address");
   EXPECT_EQ(special_range(address("169.254.169.254")), "a link-local address");
   EXPECT_EQ(special_range(address("fe80::1")), "a link-local address");
-  for (const auto* text : {"10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "fd00::1"}) EXPECT_EQ(special_range(address(text)), "a private address") << text;
-  for (const auto* text : {"0.0.0.0", "::", "224.0.0.1", "100.64.0.1", "255.255.255.255"}) EXPECT_NE(special_range(address(text)), "") << text;
+  for (const auto* text : {"10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "fd00::1"})
+    EXPECT_EQ(special_range(address(text)), "a private address") << text;
+  for (const auto* text : {"0.0.0.0", "::", "224.0.0.1", "100.64.0.1", "255.255.255.255"})
+    EXPECT_NE(special_range(address(text)), "") << text;
   for (const auto* text : {"192.0.2.7", "172.32.0.1", "8.8.8.8", "2001:db8::1"}) EXPECT_EQ(special_range(address(text)), "") << text;
 }
 
@@ -42,7 +44,8 @@ TEST(AddressPolicy, ListedNetworksAreAllowed) {
 }
 
 TEST(AddressPolicy, WhatIsNoNetworkIsRefused) {
-  for (const auto* text : {"", "10.0.0.0/33", "10.0.0/8", "fd00::/129", "example.org", "10.0.0.0/-1", "10.0.0.0/8x", "10.0.0.0/"}) EXPECT_FALSE(parse_network(text)) << text;
+  for (const auto* text : {"", "10.0.0.0/33", "10.0.0/8", "fd00::/129", "example.org", "10.0.0.0/-1", "10.0.0.0/8x", "10.0.0.0/"})
+    EXPECT_FALSE(parse_network(text)) << text;
 }
 
 TEST(AddressPolicy, LoopbackNamesAreDecidedWithoutResolving) {

@@ -21,13 +21,14 @@ constexpr auto kGroup = "CN=Everybody,OU=Groups,DC=example,DC=com";
 struct Windows {
   std::size_t members = 0;
   int usn = 100;
-  int changes_to_come = 0;   ///< the group changes after that many first ranges
-  bool never_closes = false; ///< stops answering further ranges
+  int changes_to_come = 0;    ///< the group changes after that many first ranges
+  bool never_closes = false;  ///< stops answering further ranges
   int range_reads = 0;
 
   std::vector<std::string> slice(std::size_t from, std::size_t count) const {
     std::vector<std::string> out;
-    for (std::size_t i = from; i < std::min(members, from + count); ++i) out.push_back(fmt::format("CN=u{},OU=People,DC=example,DC=com", i));
+    for (std::size_t i = from; i < std::min(members, from + count); ++i)
+      out.push_back(fmt::format("CN=u{},OU=People,DC=example,DC=com", i));
     return out;
   }
 
@@ -40,7 +41,8 @@ struct Windows {
     if (never_closes && from > 0) return;
     const bool last = from + kMaxValRange >= members;
     attributes.push_back({"member", {}});
-    attributes.push_back({fmt::format("member;range={}-{}", from, last ? "*" : std::to_string(from + kMaxValRange - 1)), slice(from, kMaxValRange)});
+    attributes.push_back(
+        {fmt::format("member;range={}-{}", from, last ? "*" : std::to_string(from + kMaxValRange - 1)), slice(from, kMaxValRange)});
   }
 
   bool operator()(LdapConnection& connection, const LdapRequest& request) {
@@ -86,9 +88,13 @@ struct Outcome {
   CollectingSink sink;
 };
 Outcome read(Windows& windows) {
-  LdapFaultServer server({.handler = [&windows](LdapConnection& connection, const LdapRequest& request) { return windows(connection, request); }, .active_directory = true});
-  const auto connector = make_ldap(fmt::format(R"({{"url": "{}", "preset": "active_directory", "bind_dn": "rosterd@example.com", "bind_password": {{"value": "y"}},
-    "users": {{"base": "OU=People,DC=example,DC=com"}}, "groups": {{"base": "OU=Groups,DC=example,DC=com"}}}})", server.url()));
+  LdapFaultServer server(
+      {.handler = [&windows](LdapConnection& connection, const LdapRequest& request) { return windows(connection, request); },
+       .active_directory = true});
+  const auto connector = make_ldap(
+      fmt::format(R"({{"url": "{}", "preset": "active_directory", "bind_dn": "rosterd@example.com", "bind_password": {{"value": "y"}},
+    "users": {{"base": "OU=People,DC=example,DC=com"}}, "groups": {{"base": "OU=Groups,DC=example,DC=com"}}}})",
+                  server.url()));
   Outcome out;
   auto end = connector->read({}, out.sink, {});
   if (!end) throw std::runtime_error(end.error().what);

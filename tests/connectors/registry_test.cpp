@@ -25,7 +25,8 @@ TEST(Registry, ABadNetworkOfTheDaemonIsRefused) {
   ASSERT_TRUE(type);
   ConnectorOptions options;
   options.allowed_networks = {"ten dot anything"};
-  const auto made = (*type)->make({.json = R"({"url":"ldaps://x.example","preset":"openldap","users":{"base":"dc=x"}})", .learnt = {}}, options);
+  const auto made =
+      (*type)->make({.json = R"({"url":"ldaps://x.example","preset":"openldap","users":{"base":"dc=x"}})", .learnt = {}}, options);
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, Errc::InvalidInput);
 }

@@ -17,7 +17,8 @@ class SambaAd : public testing::Test {
     if (!PrivateSamba::unavailable().empty()) return;
     server_ = new PrivateSamba();
     for (const auto* name : {"ada", "bob", "carla"})
-      server_->tool({"user", "create", name, "Passw0rd.123", fmt::format("--given-name={}", name), "--surname=Example", fmt::format("--mail-address={}@example.test", name)});
+      server_->tool({"user", "create", name, "Passw0rd.123", fmt::format("--given-name={}", name), "--surname=Example",
+                     fmt::format("--mail-address={}@example.test", name)});
     server_->tool({"user", "disable", "bob"});
     server_->tool({"group", "add", "devs"});
     server_->tool({"group", "add", "everyone"});
@@ -34,7 +35,8 @@ class SambaAd : public testing::Test {
   static std::string settings() {
     return fmt::format(R"({{"url": "{}", "preset": "active_directory", "bind_dn": "{}", "bind_password": {{"value": "{}"}},
       "users": {{"base": "CN=Users,{}"}}, "groups": {{"base": "CN=Users,{}"}}}})",
-                       PrivateSamba::url(), PrivateSamba::admin_dn(), PrivateSamba::admin_password(), PrivateSamba::base_dn(), PrivateSamba::base_dn());
+                       PrivateSamba::url(), PrivateSamba::admin_dn(), PrivateSamba::admin_password(), PrivateSamba::base_dn(),
+                       PrivateSamba::base_dn());
   }
   /// Reads inside the server's network.
   static Result<FeedEnd> read(CollectingSink& sink, const ConnectorOptions& options = test_options()) {
@@ -77,11 +79,13 @@ TEST_F(SambaAd, VerifyFindsIdsByTheirBytes) {
   CollectingSink sink;
   const auto end = read(sink);
   ASSERT_TRUE(end) << end.error().what;
-  const std::vector<ExternalId> ids = {sink.find_user("ada").id, {"00000000-0000-0000-0000-000000000001"}, {"no guid"}, sink.find_group("devs").record.id};
+  const std::vector<ExternalId> ids = {
+      sink.find_user("ada").id, {"00000000-0000-0000-0000-000000000001"}, {"no guid"}, sink.find_group("devs").record.id};
   Result<Presence> presence = fail(Errc::Internal, "not run");
   server_->run([&] { presence = make_ldap(settings())->verify(PrincipalType::User, ids, {}); });
   ASSERT_TRUE(presence) << presence.error().what;
-  EXPECT_THAT(presence->of, testing::ElementsAre(Present::InScope, Present::Gone, Present::Unknown, Present::OutOfScope)) << presence->trouble;
+  EXPECT_THAT(presence->of, testing::ElementsAre(Present::InScope, Present::Gone, Present::Unknown, Present::OutOfScope))
+      << presence->trouble;
 }
 
 TEST_F(SambaAd, AWrongPasswordIsSaidInWords) {
@@ -102,7 +106,9 @@ TEST_F(SambaAd, TheTestIsGoodAndAWrongPresetIsNamed) {
   auto wrong = settings();
   wrong.replace(wrong.find("active_directory"), 16, "openldap");
   server_->run([&] { findings = make_ldap(wrong)->test({}); });
-  EXPECT_TRUE(std::any_of(findings.begin(), findings.end(), [](const Finding& found) { return !found.good && found.text.find("set preset to active_directory") != std::string::npos; }));
+  EXPECT_TRUE(std::any_of(findings.begin(), findings.end(), [](const Finding& found) {
+    return !found.good && found.text.find("set preset to active_directory") != std::string::npos;
+  }));
 }
 
 }  // namespace

@@ -14,7 +14,8 @@ using nlohmann::json;
 using testing::HasSubstr;
 
 json good() {
-  return json::parse(R"({"url": "ldaps://ldap.acme.example", "bind_dn": "cn=rosterd,dc=acme", "bind_password": {"value": "s3cret"}, "preset": "openldap",
+  return json::parse(
+      R"({"url": "ldaps://ldap.acme.example", "bind_dn": "cn=rosterd,dc=acme", "bind_password": {"value": "s3cret"}, "preset": "openldap",
     "users": {"base": "ou=people,dc=acme"}, "groups": {"base": "ou=groups,dc=acme"}})");
 }
 
@@ -72,8 +73,8 @@ TEST(Settings, EveryProblemIsNamedWithItsPath) {
   settings["users"] = {{"filter", "(uid=*"}, {"scope", "all"}, {"attributes", {{"username", "a b"}, {"shoe_size", "x"}}}};
   settings["groups"]["attributes"] = {{"member", json::array()}};
   const auto text = problems_of(settings);
-  for (const auto* path : {"/url:", "/preset:", "/colour:", "/users/base:", "/users/filter:", "/users/scope:", "/users/attributes/username:", "/users/attributes/shoe_size:",
-                           "/groups/attributes/member:"})
+  for (const auto* path : {"/url:", "/preset:", "/colour:", "/users/base:", "/users/filter:", "/users/scope:",
+                           "/users/attributes/username:", "/users/attributes/shoe_size:", "/groups/attributes/member:"})
     EXPECT_THAT(text, HasSubstr(path));
 }
 
@@ -109,7 +110,8 @@ TEST(Settings, PlainTextNeedsLoopbackOrAWord) {
 }
 
 TEST(Settings, UrlsAreHostAndPortOnly) {
-  for (const auto* url : {"ldaps://", "ldaps://h:0", "ldaps://h:99999", "ldaps://h:x", "ldaps://h/dc=x", "ldaps://u@h", "ldaps://[::1", "ldaps://h?x"}) {
+  for (const auto* url :
+       {"ldaps://", "ldaps://h:0", "ldaps://h:99999", "ldaps://h:x", "ldaps://h/dc=x", "ldaps://u@h", "ldaps://[::1", "ldaps://h?x"}) {
     auto settings = good();
     settings["url"] = url;
     EXPECT_THAT(problems_of(settings), HasSubstr("/url:")) << url;
@@ -127,7 +129,8 @@ TEST(Settings, AnEmptyPasswordWithADnIsRefusedHere) {
 }
 
 TEST(Settings, SecretsMayBeClosedForValidationOnly) {
-  for (const auto& secret : {json{{"file", "/x"}}, json{{"env", "X"}}, json{{"sealed", "v1:x"}}, json{{"set", true}}, json{{"value", "x"}}}) {
+  for (const auto& secret :
+       {json{{"file", "/x"}}, json{{"env", "X"}}, json{{"sealed", "v1:x"}}, json{{"set", true}}, json{{"value", "x"}}}) {
     auto settings = good();
     settings["bind_password"] = secret;
     EXPECT_TRUE(validate(settings.dump())) << secret.dump();
@@ -145,12 +148,13 @@ TEST(Settings, FingerprintsFollowScopeAndIdentity) {
   other["bind_password"] = {{"file", "/elsewhere"}};
   EXPECT_EQ(fingerprint(other.dump()).cursor, before.cursor);
   other["url"] = "ldaps://replica.acme.example";
-  EXPECT_EQ(fingerprint(other.dump()).scope, before.scope);   // a host name is no change of scope (S41)
+  EXPECT_EQ(fingerprint(other.dump()).scope, before.scope);  // a host name is no change of scope (S41)
   EXPECT_NE(fingerprint(other.dump()).cursor, before.cursor);
   other = good();
   other["users"]["base"] = "OU=People, DC=acme";
   EXPECT_EQ(fingerprint(other.dump()).scope, before.scope);
-  for (const auto& [path, value] : {std::pair{"/users/base", "ou=staff,dc=acme"}, {"/users/filter", "(uid=a*)"}, {"/id_attribute", "uid"}, {"/preset", "rfc2307"}}) {
+  for (const auto& [path, value] :
+       {std::pair{"/users/base", "ou=staff,dc=acme"}, {"/users/filter", "(uid=a*)"}, {"/id_attribute", "uid"}, {"/preset", "rfc2307"}}) {
     other = good();
     other[json::json_pointer(path)] = value;
     EXPECT_NE(fingerprint(other.dump()).scope, before.scope) << path;

@@ -22,9 +22,14 @@ std::string directory() {
                     "dn: ou=hidden,ou=people,dc=example,dc=com\nobjectClass: organizationalUnit\nou: hidden\n\n"
                     "dn: ou=groups,dc=example,dc=com\nobjectClass: organizationalUnit\nou: groups\n\n";
   for (int i = 0; i < kUsers; ++i)
-    out += fmt::format("dn: uid=u{0},{1}ou=people,dc=example,dc=com\nobjectClass: inetOrgPerson\nuid: u{0}\ncn: U {0}\nsn: {0}\nmail: u{0}@example.com\n\n", i,
-                       i < 10 ? "ou=hidden," : "");
-  for (int g = 0; g < 20; ++g) out += fmt::format("dn: cn=g{0},ou=groups,dc=example,dc=com\nobjectClass: groupOfNames\ncn: g{0}\nmember: uid=u{0},ou=people,dc=example,dc=com\n\n", g);
+    out += fmt::format(
+        "dn: uid=u{0},{1}ou=people,dc=example,dc=com\nobjectClass: inetOrgPerson\nuid: u{0}\ncn: U {0}\nsn: {0}\nmail: "
+        "u{0}@example.com\n\n",
+        i, i < 10 ? "ou=hidden," : "");
+  for (int g = 0; g < 20; ++g)
+    out += fmt::format(
+        "dn: cn=g{0},ou=groups,dc=example,dc=com\nobjectClass: groupOfNames\ncn: g{0}\nmember: uid=u{0},ou=people,dc=example,dc=com\n\n",
+        g);
   out += "dn: cn=big,ou=groups,dc=example,dc=com\nobjectClass: groupOfNames\ncn: big\n";
   for (int i = 0; i < kBigGroup; ++i) out += fmt::format("member: uid=u{},ou=people,dc=example,dc=com\n", i);
   return out + "\n";
@@ -40,7 +45,8 @@ class SlapdLimits : public testing::Test {
   void SetUp() override { server_->reconfigure("", ""); }
   static std::string settings() {
     return fmt::format(R"({{"url": "{}", "preset": "openldap", "bind_dn": "{}", "bind_password": {{"value": "reads"}},
-      "users": {{"base": "ou=people,dc=example,dc=com"}}, "groups": {{"base": "ou=groups,dc=example,dc=com"}}}})", server_->url(), kReader);
+      "users": {{"base": "ou=people,dc=example,dc=com"}}, "groups": {{"base": "ou=groups,dc=example,dc=com"}}}})",
+                       server_->url(), kReader);
   }
   static Result<FeedEnd> read(CollectingSink& sink, const std::string& learnt = {}) {
     return make_ldap(settings(), test_options(), learnt)->read({}, sink, {});
@@ -116,7 +122,10 @@ TEST_F(SlapdLimits, PagingForbiddenAltogetherIsNotComplete) {
 }
 
 TEST_F(SlapdLimits, AHiddenOuIsMissingFromTheFeedAndItsContainerUnreadable) {
-  server_->reconfigure("", fmt::format("access to dn.subtree=\"ou=hidden,ou=people,dc=example,dc=com\" by dn.exact=\"{}\" none by * read\naccess to * by * read", kReader));
+  server_->reconfigure(
+      "",
+      fmt::format("access to dn.subtree=\"ou=hidden,ou=people,dc=example,dc=com\" by dn.exact=\"{}\" none by * read\naccess to * by * read",
+                  kReader));
   CollectingSink sink;
   const auto end = read(sink);
   ASSERT_TRUE(end) << end.error().what;
@@ -129,7 +138,9 @@ TEST_F(SlapdLimits, AHiddenOuIsMissingFromTheFeedAndItsContainerUnreadable) {
 }
 
 TEST_F(SlapdLimits, AHiddenBaseIsAnError) {
-  server_->reconfigure("", fmt::format("access to dn.subtree=\"ou=people,dc=example,dc=com\" by dn.exact=\"{}\" none by * read\naccess to * by * read", kReader));
+  server_->reconfigure(
+      "", fmt::format("access to dn.subtree=\"ou=people,dc=example,dc=com\" by dn.exact=\"{}\" none by * read\naccess to * by * read",
+                      kReader));
   CollectingSink sink;
   EXPECT_FALSE(read(sink));
 }
@@ -145,7 +156,10 @@ TEST_F(SlapdLimits, HiddenMembersAreNotAnEmptyGroup) {
 }
 
 TEST_F(SlapdLimits, AHiddenUsernameSkipsAndAHiddenIdBreaksTheProof) {
-  server_->reconfigure("", fmt::format("access to dn.subtree=\"ou=people,dc=example,dc=com\" attrs=uid by dn.exact=\"{}\" none by * read\naccess to * by * read", kReader));
+  server_->reconfigure(
+      "",
+      fmt::format("access to dn.subtree=\"ou=people,dc=example,dc=com\" attrs=uid by dn.exact=\"{}\" none by * read\naccess to * by * read",
+                  kReader));
   CollectingSink sink;
   auto end = read(sink);
   ASSERT_TRUE(end) << end.error().what;

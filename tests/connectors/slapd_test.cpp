@@ -102,7 +102,9 @@ memberUid: BOB
 
 class Slapd : public testing::Test {
  protected:
-  static void SetUpTestSuite() { server_ = new PrivateSlapd(PrivateSlapd::Options{.ldif = kDirectory, .database_conf = "overlay ppolicy"}); }
+  static void SetUpTestSuite() {
+    server_ = new PrivateSlapd(PrivateSlapd::Options{.ldif = kDirectory, .database_conf = "overlay ppolicy"});
+  }
   static void TearDownTestSuite() {
     delete server_;
     server_ = nullptr;
@@ -164,16 +166,19 @@ TEST_F(Slapd, PosixGroupsNameUsersAndAreNamedByThem) {
 
 TEST_F(Slapd, SeveralMemberAttributesAreReadTogether) {
   CollectingSink sink;
-  const auto end = read(settings("openldap", R"(, "attributes": {"primary_group": "gidNumber"})",
-                                 R"j(, "filter": "(|(objectClass=groupOfNames)(objectClass=posixGroup))", "attributes": {"member": ["member", "memberUid"]})j"),
-                        sink);
+  const auto end = read(
+      settings(
+          "openldap", R"(, "attributes": {"primary_group": "gidNumber"})",
+          R"j(, "filter": "(|(objectClass=groupOfNames)(objectClass=posixGroup))", "attributes": {"member": ["member", "memberUid"]})j"),
+      sink);
   EXPECT_TRUE(is_complete(end)) << failed(end);
   EXPECT_THAT(sink.members_of("staff"), UnorderedElementsAre("bob", "ada", "uid:BOB"));
   EXPECT_THAT(sink.members_of("devs"), testing::Contains("ada"));
 }
 
 TEST_F(Slapd, ALockedAccountIsReadAsDisabled) {
-  server_->modify("dn: uid=ada,ou=people,dc=example,dc=com\nchangetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n");
+  server_->modify(
+      "dn: uid=ada,ou=people,dc=example,dc=com\nchangetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n");
   CollectingSink sink;
   const auto end = read(settings("openldap"), sink);
   server_->modify("dn: uid=ada,ou=people,dc=example,dc=com\nchangetype: modify\ndelete: pwdAccountLockedTime\n");
@@ -185,8 +190,9 @@ TEST_F(Slapd, VerifyTellsInScopeFromOutOfScopeFromGone) {
   CollectingSink sink;
   const auto json = settings("openldap", R"j(, "filter": "(&(objectClass=inetOrgPerson)(!(employeeType=former)))")j");
   (void)read(json, sink);
-  server_->add("dn: uid=tmp1,ou=people,dc=example,dc=com\nobjectClass: inetOrgPerson\nuid: tmp1\ncn: t\nsn: t\nemployeeType: former\n\n"
-               "dn: uid=tmp2,ou=former,dc=example,dc=com\nobjectClass: inetOrgPerson\nuid: tmp2\ncn: t\nsn: t\n\n");
+  server_->add(
+      "dn: uid=tmp1,ou=people,dc=example,dc=com\nobjectClass: inetOrgPerson\nuid: tmp1\ncn: t\nsn: t\nemployeeType: former\n\n"
+      "dn: uid=tmp2,ou=former,dc=example,dc=com\nobjectClass: inetOrgPerson\nuid: tmp2\ncn: t\nsn: t\n\n");
   const auto id_of = [](const std::string& uid) {
     const auto text = server_->search("dc=example,dc=com", "(uid=" + uid + ")", {"entryUUID"});
     return ExternalId{text.substr(text.find("entryUUID: ") + 11, 36)};
@@ -195,7 +201,8 @@ TEST_F(Slapd, VerifyTellsInScopeFromOutOfScopeFromGone) {
   for (int i = 0; i < 200; ++i) ids.push_back({fmt::format("00000000-0000-0000-0001-{:012d}", i)});  // several batches
   const auto connector = make_ldap(json);
   const auto presence = connector->verify(PrincipalType::User, ids, {});
-  server_->modify("dn: uid=tmp1,ou=people,dc=example,dc=com\nchangetype: delete\n\ndn: uid=tmp2,ou=former,dc=example,dc=com\nchangetype: delete\n");
+  server_->modify(
+      "dn: uid=tmp1,ou=people,dc=example,dc=com\nchangetype: delete\n\ndn: uid=tmp2,ou=former,dc=example,dc=com\nchangetype: delete\n");
   ASSERT_TRUE(presence) << presence.error().what;
   ASSERT_EQ(presence->of.size(), ids.size());
   EXPECT_EQ(presence->of[0], Present::InScope);
@@ -209,7 +216,8 @@ TEST_F(Slapd, VerifyKnowsGroupsToo) {
   CollectingSink sink;
   (void)read(settings("openldap"), sink);
   const auto connector = make_ldap(settings("openldap"));
-  const auto presence = connector->verify(PrincipalType::Group, std::vector<ExternalId>{sink.find_group("devs").record.id, sink.find_user("ada").id}, {});
+  const auto presence =
+      connector->verify(PrincipalType::Group, std::vector<ExternalId>{sink.find_group("devs").record.id, sink.find_user("ada").id}, {});
   ASSERT_TRUE(presence) << presence.error().what;
   EXPECT_THAT(presence->of, ElementsAre(Present::InScope, Present::OutOfScope));
 }

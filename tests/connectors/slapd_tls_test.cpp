@@ -15,15 +15,21 @@ using testing::HasSubstr;
 
 class SlapdTls : public testing::Test {
  protected:
-  SlapdTls() : ca_(dir_.file("ca")), stranger_(dir_.file("stranger"), "a stranger"), server_(PrivateSlapd::Options{.ldif = ldif(), .tls = ca_.good()}) {}
+  SlapdTls()
+      : ca_(dir_.file("ca")),
+        stranger_(dir_.file("stranger"), "a stranger"),
+        server_(PrivateSlapd::Options{.ldif = ldif(), .tls = ca_.good()}) {}
 
   static std::string ldif() {
-    return suffix_ldif("dc=example,dc=com") + "dn: ou=people,dc=example,dc=com\nobjectClass: organizationalUnit\nou: people\n\n"
-                                              "dn: uid=ada,ou=people,dc=example,dc=com\nobjectClass: inetOrgPerson\nuid: ada\ncn: Ada\nsn: L\n\n";
+    return suffix_ldif("dc=example,dc=com") +
+           "dn: ou=people,dc=example,dc=com\nobjectClass: organizationalUnit\nou: people\n\n"
+           "dn: uid=ada,ou=people,dc=example,dc=com\nobjectClass: inetOrgPerson\nuid: ada\ncn: Ada\nsn: L\n\n";
   }
   std::string settings(const std::string& url, const std::string& ca_file, bool start_tls = false) const {
-    return fmt::format(R"({{"url": "{}", "start_tls": {}, "ca_file": "{}", "preset": "openldap", "bind_dn": "{}", "bind_password": {{"value": "secret"}},
-      "users": {{"base": "ou=people,dc=example,dc=com"}}}})", url, start_tls, ca_file, server_.admin_dn());
+    return fmt::format(
+        R"({{"url": "{}", "start_tls": {}, "ca_file": "{}", "preset": "openldap", "bind_dn": "{}", "bind_password": {{"value": "secret"}},
+      "users": {{"base": "ou=people,dc=example,dc=com"}}}})",
+        url, start_tls, ca_file, server_.admin_dn());
   }
   /// The error of a read; empty when it was complete.
   static std::string trouble(const std::string& json) {
@@ -61,7 +67,8 @@ TEST_F(SlapdTls, ACertificateForAnotherNameIsRefused) {
 }
 
 TEST_F(SlapdTls, ACaFileThatCannotBeReadIsNamed) {
-  EXPECT_THAT(trouble(settings(server_.tls_url(), "/nowhere/ca.pem")), testing::AllOf(HasSubstr("/nowhere/ca.pem"), HasSubstr("No such file")));
+  EXPECT_THAT(trouble(settings(server_.tls_url(), "/nowhere/ca.pem")),
+              testing::AllOf(HasSubstr("/nowhere/ca.pem"), HasSubstr("No such file")));
   EXPECT_THAT(trouble(settings(server_.tls_url(), dir_.write("empty.pem", "nothing"))), HasSubstr("empty.pem"));
 }
 

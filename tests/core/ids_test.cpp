@@ -29,13 +29,14 @@ TEST(Ids, AreReadBack) {
 }
 
 TEST(Ids, NoOtherTextIsOne) {
-  for (const auto* text : {"", "1001", "usr_", "usr_1", "usr_00000000000001", "USR_0000000000001", "usr_000000000000U", "usr_000000000000l", "grp_0000000000001",
-                           "usr_g000000000000", "usr_zzzzzzzzzzzzz", "usr_000000000000 ", " usr_0000000000001"})
+  for (const auto* text : {"", "1001", "usr_", "usr_1", "usr_00000000000001", "USR_0000000000001", "usr_000000000000U", "usr_000000000000l",
+                           "grp_0000000000001", "usr_g000000000000", "usr_zzzzzzzzzzzzz", "usr_000000000000 ", " usr_0000000000001"})
     EXPECT_FALSE(parse_principal_id(PrincipalType::User, text)) << text;
 }
 
 TEST(PrincipalTypes, HaveNamesThatAreReadBack) {
-  for (const auto type : {PrincipalType::User, PrincipalType::Group, PrincipalType::ServiceAccount}) EXPECT_EQ(parse_principal_type(name_of(type)), type);
+  for (const auto type : {PrincipalType::User, PrincipalType::Group, PrincipalType::ServiceAccount})
+    EXPECT_EQ(parse_principal_type(name_of(type)), type);
   EXPECT_FALSE(parse_principal_type("User"));
   EXPECT_FALSE(parse_principal_type("role"));
 }
@@ -45,7 +46,8 @@ TEST(Revisions, AreComparedByEpochFirstK2) {
   EXPECT_EQ(parse_revision("7.1042"), (Revision{7, 1042}));
   EXPECT_LT((Revision{6, 9999}), (Revision{7, 1}));
   EXPECT_LT((Revision{7, 1}), (Revision{7, 2}));
-  for (const auto* text : {"", "7", "7.", ".5", "7.x", "7.1 ", "-7.1", "7.-1", "7.1.2", "4294967296.1", "1.18446744073709551616"}) EXPECT_FALSE(parse_revision(text)) << text;
+  for (const auto* text : {"", "7", "7.", ".5", "7.x", "7.1 ", "-7.1", "7.-1", "7.1.2", "4294967296.1", "1.18446744073709551616"})
+    EXPECT_FALSE(parse_revision(text)) << text;
 }
 
 }  // namespace

@@ -28,10 +28,13 @@ TEST(LogText, ADirectoryCannotForgeALineOrAField) {
 
 TEST(LogText, ADirectoryCannotSteerATerminal) {
   EXPECT_EQ(line("\x1b[2J"), "sync.held user=\"\\x1b[2J\"");
-  EXPECT_EQ(line("\xc2\x9b" "2J"),
-            "sync.held user=\"\\xc2\\x9b2J\"");                                  // CSI as U+009B
-  EXPECT_EQ(line("\x9b"), "sync.held user=\"\\x9b\"");                          // and as a bare byte
-  EXPECT_EQ(line("a\xe2\x80\xa8" "b"), "sync.held user=\"a\\xe2\\x80\\xa8b\"");    // line separator
+  EXPECT_EQ(line("\xc2\x9b"
+                 "2J"),
+            "sync.held user=\"\\xc2\\x9b2J\"");         // CSI as U+009B
+  EXPECT_EQ(line("\x9b"), "sync.held user=\"\\x9b\"");  // and as a bare byte
+  EXPECT_EQ(line("a\xe2\x80\xa8"
+                 "b"),
+            "sync.held user=\"a\\xe2\\x80\\xa8b\"");  // line separator
   EXPECT_EQ(line("Jörg"), "sync.held user=Jörg");
 }
 

@@ -23,26 +23,31 @@ TEST(ScheduleJson, IsReadBack) {
 
 TEST(ScheduleJson, EveryProblemIsNamedAtOnce) {
   const auto text = problem(schedule_from_json(json::parse(R"({"interval":"15","full_every":7,"live":"yes","color":1})")));
-  for (const auto* path : {"schedule.interval", "schedule.full_every", "schedule.live", "schedule.color"}) EXPECT_NE(text.find(path), std::string::npos) << text;
+  for (const auto* path : {"schedule.interval", "schedule.full_every", "schedule.live", "schedule.color"})
+    EXPECT_NE(text.find(path), std::string::npos) << text;
   EXPECT_NE(problem(schedule_from_json(json::parse(R"({"interval":"10ms"})"))), "");
   EXPECT_NE(problem(schedule_from_json(json::array())), "");
 }
 
 TEST(GuardJson, CannotBeSwitchedOff) {
   EXPECT_EQ(guard_from_json(to_json(Guard{.percent = 2.5, .floor = 3, .ceiling = 40})), (Guard{.percent = 2.5, .floor = 3, .ceiling = 40}));
-  for (const auto* text : {R"({"percent":51})", R"({"percent":-1})", R"({"percent":"5"})", R"({"floor":0})", R"({"ceiling":0})", R"({"ceiling":1000001})", R"({"floor":1.5})",
-                           R"({"ceiling":18446744073709551615})", R"({"enabled":false})", R"([])"})
+  for (const auto* text :
+       {R"({"percent":51})", R"({"percent":-1})", R"({"percent":"5"})", R"({"floor":0})", R"({"ceiling":0})", R"({"ceiling":1000001})",
+        R"({"floor":1.5})", R"({"ceiling":18446744073709551615})", R"({"enabled":false})", R"([])"})
     EXPECT_NE(problem(guard_from_json(json::parse(text))), "") << text;
 }
 
 TEST(RoleMappingJson, IsReadBackAndChecked) {
-  const std::vector<RoleMapping> mappings{{.group = "^ns-(?<ns>.+)$", .role = "Editor", .ns = "${ns}"}, {.group = "admins", .role = "Admin", .ns = {}}};
+  const std::vector<RoleMapping> mappings{{.group = "^ns-(?<ns>.+)$", .role = "Editor", .ns = "${ns}"},
+                                          {.group = "admins", .role = "Admin", .ns = {}}};
   json list = json::array();
   for (const auto& mapping : mappings) list.push_back(to_json(mapping));
   EXPECT_EQ(role_mappings_from_json(list), mappings);
   EXPECT_NE(problem(role_mappings_from_json(json::parse(R"([{"group":"a"}])"))).find("role is missing"), std::string::npos);
-  EXPECT_NE(problem(role_mappings_from_json(json::parse(R"([{"group":"a","role":"b","namespace":""}])"))), "");  // "" is never the whole tenant (R27)
-  EXPECT_NE(problem(role_mappings_from_json(json::parse(R"([{"group":"a","role":"b","ns":"c"}])"))).find("role_mappings[0].ns"), std::string::npos);
+  EXPECT_NE(problem(role_mappings_from_json(json::parse(R"([{"group":"a","role":"b","namespace":""}])"))),
+            "");  // "" is never the whole tenant (R27)
+  EXPECT_NE(problem(role_mappings_from_json(json::parse(R"([{"group":"a","role":"b","ns":"c"}])"))).find("role_mappings[0].ns"),
+            std::string::npos);
 }
 
 TEST(CountsJson, IsReadBack) {
@@ -68,7 +73,8 @@ TEST(RunJson, HasNullForWhatThereIsNot) {
   rosterd::Run run;
   run.id = {1};
   const auto shown = to_json(run);
-  for (const auto* field : {"reason", "detail", "started_at", "finished_at", "approval_expires_at", "requested_by", "revision", "plan", "counts", "progress", "cursor_kind"})
+  for (const auto* field : {"reason", "detail", "started_at", "finished_at", "approval_expires_at", "requested_by", "revision", "plan",
+                            "counts", "progress", "cursor_kind"})
     EXPECT_TRUE(shown.at(field).is_null()) << field;
   EXPECT_EQ(shown.at("id"), "run_0000000000001");
   EXPECT_EQ(shown.at("outcome"), "queued");

@@ -38,10 +38,10 @@ TEST(Fold, LowersTrimsAndCollapses) {
 
 TEST(Fold, TakesDifferentWritingsOfOneNameForOne) {
   EXPECT_EQ(fold("JÖRG STRASSE"), fold("jörg straße"));
-  EXPECT_EQ(fold("Jo\xCC\x88rg"), fold("Jörg"));       // o + combining diaeresis
-  EXPECT_EQ(fold("Ａｄａ"), "ada");                    // full-width letters
-  EXPECT_EQ(fold("ﬁsh"), "fish");                      // ligature
-  EXPECT_EQ(fold("ΣΊΣΥΦΟΣ"), fold("σίσυφος"));         // final sigma
+  EXPECT_EQ(fold("Jo\xCC\x88rg"), fold("Jörg"));           // o + combining diaeresis
+  EXPECT_EQ(fold("Ａｄａ"), "ada");                        // full-width letters
+  EXPECT_EQ(fold("ﬁsh"), "fish");                          // ligature
+  EXPECT_EQ(fold("ΣΊΣΥΦΟΣ"), fold("σίσυφος"));             // final sigma
   EXPECT_EQ(fold("ada\xC2\xA0lovelace"), "ada lovelace");  // no-break space
   EXPECT_NE(fold("müller"), fold("mueller"));
   EXPECT_NE(fold("muller"), fold("müller"));
@@ -62,7 +62,8 @@ TEST(Fold, OfAFoldedTextChangesNothing) {
 
 TEST(Fold, IntoABufferIsTheSameWhereItFits) {
   std::array<char, 64> buffer;
-  for (const std::string_view text : {"", "  Ada  L ", "JÖRG STRASSE", "J\xF6RG", "ﷺ"}) EXPECT_EQ(fold_to(text, buffer), fold(text)) << text;
+  for (const std::string_view text : {"", "  Ada  L ", "JÖRG STRASSE", "J\xF6RG", "ﷺ"})
+    EXPECT_EQ(fold_to(text, buffer), fold(text)) << text;
   std::array<char, 4> small;
   EXPECT_EQ(fold_to("Ada", small), "ada");
   EXPECT_FALSE(fold_to("Lovelace", small));
@@ -74,7 +75,8 @@ TEST(Fold, IntoABufferIsTheSameWhereItFits) {
 
 TEST(Namespace, IsADottedPathR26) {
   for (const auto* good : {"a", "a.b", "0.1", "company.team-1.sub_2", "a-", "a_"}) EXPECT_TRUE(is_namespace(good)) << good;
-  for (const auto* bad : {"", ".", "a.", ".a", "a..b", "A", "a.B", "-a", "_a", "a.-b", "a b", "ä", "a/b", "*", "a\n"}) EXPECT_FALSE(is_namespace(bad)) << bad;
+  for (const auto* bad : {"", ".", "a.", ".a", "a..b", "A", "a.B", "-a", "_a", "a.-b", "a b", "ä", "a/b", "*", "a\n"})
+    EXPECT_FALSE(is_namespace(bad)) << bad;
 }
 
 TEST(Namespace, HasAtMost16SegmentsAnd255CharactersR26) {
@@ -123,8 +125,8 @@ TEST(JsonEscape, LeavesNothingThatEndsTheString) {
 
 TEST(JsonEscape, ReplacesOnlyWhatIsNoUtf8) {
   EXPECT_EQ(escaped("ö\xFFö"), "ö\xEF\xBF\xBDö");
-  EXPECT_EQ(escaped("\xC3"), "\xEF\xBF\xBD");                                   // cut off
-  EXPECT_EQ(escaped("\xC0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD");                   // overlong
+  EXPECT_EQ(escaped("\xC3"), "\xEF\xBF\xBD");                                 // cut off
+  EXPECT_EQ(escaped("\xC0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD");                 // overlong
   EXPECT_TRUE(is_utf8(escaped("\xED\xA0\x80\xF4\x90\x80\x80\x80\xE2\x82")));  // surrogate, beyond Unicode, cut off
 }
 

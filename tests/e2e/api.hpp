@@ -18,7 +18,9 @@ class Api {
  public:
   Api(std::string base_url, std::string token) : base_(std::move(base_url)), token_(std::move(token)) {}
   [[nodiscard]] Answer get(std::string_view path) const { return call("GET", path, {}); }
-  [[nodiscard]] Answer post(std::string_view path, const nlohmann::json& body = nlohmann::json::object()) const { return call("POST", path, body.dump()); }
+  [[nodiscard]] Answer post(std::string_view path, const nlohmann::json& body = nlohmann::json::object()) const {
+    return call("POST", path, body.dump());
+  }
   [[nodiscard]] Answer patch(std::string_view path, const nlohmann::json& body) const { return call("PATCH", path, body.dump()); }
   [[nodiscard]] Answer remove(std::string_view path) const { return call("DELETE", path, {}); }
 

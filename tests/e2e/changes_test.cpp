@@ -87,8 +87,8 @@ TEST(DirectoryChanges, AGroupGrowingPast1500KeepsItsMembersAndWritesOnlyTheNewEd
   World world({.ldif = ldif + group_ldif("staff", members, World::kSuffix)});
   world.first_sync();
   EXPECT_EQ(world.api().get("/v1/tenants/acme/groups/staff").body["member_count"], 1499);
-  world.slapd->modify(std::string("dn: cn=staff,ou=groups,") + World::kSuffix + "\nchangetype: modify\nadd: member\nmember: " + dn("u1499") +
-                      "\nmember: " + dn("u1500") + "\n");
+  world.slapd->modify(std::string("dn: cn=staff,ou=groups,") + World::kSuffix +
+                      "\nchangetype: modify\nadd: member\nmember: " + dn("u1499") + "\nmember: " + dn("u1500") + "\n");
   const auto run = world.sync();
   EXPECT_EQ(run["outcome"], "applied");
   EXPECT_EQ(run["counts"]["edges"]["added"], 2);
@@ -112,7 +112,8 @@ TEST(DirectoryChanges, AnEmptiedGroupOfNamesComesBackAsANewGroup) {
 }
 
 TEST(DirectoryChanges, AUserWhoLeavesTheFilterAndReturnsGetsTheSameIdAndRights) {
-  World world({.people = 20, .source = {{"settings", {{"users", {{"filter", "(&(objectClass=inetOrgPerson)(!(employeeType=former)))"}}}}}}});
+  World world(
+      {.people = 20, .source = {{"settings", {{"users", {{"filter", "(&(objectClass=inetOrgPerson)(!(employeeType=former)))"}}}}}}});
   world.first_sync();
   const auto id = world.user("u0009")["id"];
   world.slapd->modify(replace(dn("u0009"), "employeeType", "former"));

@@ -24,7 +24,8 @@ class WriteLock {
 };
 
 bool somebody_waits_for_a_lock(World& world) {
-  return world.postgres().query(world.database, "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'").substr(0, 1) != "0";
+  return world.postgres().query(world.database, "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'").substr(0, 1) !=
+         "0";
 }
 
 class KilledWhileWriting : public testing::TestWithParam<const char*> {};
@@ -37,8 +38,8 @@ TEST_P(KilledWhileWriting, LeavesTheStoreEitherBeforeOrAfterTheRun) {
 
   world.slapd->modify(std::string("dn: uid=u0003,ou=people,") + World::kSuffix + "\nchangetype: modify\nreplace: sn\nsn: Changed\n");
   world.slapd->add(person_ldif("newcomer", World::kSuffix));
-  world.slapd->modify(std::string("dn: cn=staff,ou=groups,") + World::kSuffix + "\nchangetype: modify\ndelete: member\nmember: uid=u0004,ou=people," +
-                      World::kSuffix + "\n");
+  world.slapd->modify(std::string("dn: cn=staff,ou=groups,") + World::kSuffix +
+                      "\nchangetype: modify\ndelete: member\nmember: uid=u0004,ou=people," + World::kSuffix + "\n");
   world.slapd->add(group_ldif("admins", {"u0001"}, World::kSuffix));
 
   std::string run;
@@ -87,8 +88,8 @@ TEST(KilledDaemon, RightAfterApplyAnswersFromTheNewStateWhenItIsBack) {
   World world({.people = 20});
   world.first_sync();
   EXPECT_EQ(world.check("user:u0004", "FLOW", "READ")["allowed"], true);
-  world.slapd->modify(std::string("dn: cn=staff,ou=groups,") + World::kSuffix + "\nchangetype: modify\ndelete: member\nmember: uid=u0004,ou=people," +
-                      World::kSuffix + "\n");
+  world.slapd->modify(std::string("dn: cn=staff,ou=groups,") + World::kSuffix +
+                      "\nchangetype: modify\ndelete: member\nmember: uid=u0004,ou=people," + World::kSuffix + "\n");
   EXPECT_EQ(world.sync()["outcome"], "applied");
   world.daemon->kill_hard();
   world.daemon->start();

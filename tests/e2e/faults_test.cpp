@@ -21,7 +21,8 @@ TEST(DirectoryFaults, ASlapdKilledInMidReadSuspendsNobody) {
   (void)wait_until([&] { return world.run(run)["outcome"] == "running"; }, Milliseconds(5'000));
   world.slapd->kill_hard();
   const auto ended = world.wait_for_run(run);
-  EXPECT_THAT(ended["outcome"].get<std::string>(), AnyOf("failed", "partial", "unchanged")) << ended.dump();  // unchanged: it was quicker than the signal
+  EXPECT_THAT(ended["outcome"].get<std::string>(), AnyOf("failed", "partial", "unchanged"))
+      << ended.dump();  // unchanged: it was quicker than the signal
   EXPECT_EQ(world.users("suspended"), 0u);
   EXPECT_EQ(world.sync()["outcome"], "failed") << "nobody listens now";
   EXPECT_EQ(world.users("active"), 4000u);
@@ -94,7 +95,8 @@ TEST(DirectoryFaults, LosingReadOnOneOuHoldsInsteadOfSuspending) {
   World world({.ldif = ldif});
   world.first_sync();
   ASSERT_EQ(world.users("active"), 206u);
-  world.slapd->reconfigure("", std::string("access to dn.subtree=\"ou=lab,ou=people,") + World::kSuffix + "\" by * none\naccess to * by * read");
+  world.slapd->reconfigure(
+      "", std::string("access to dn.subtree=\"ou=lab,ou=people,") + World::kSuffix + "\" by * none\naccess to * by * read");
   const auto run = world.sync();
   EXPECT_EQ(run["outcome"], "held") << run.dump();
   EXPECT_EQ(run["reason"], "container_vanished");

@@ -94,8 +94,8 @@ TEST(TwoDaemons, ACommitOfOneIsAnsweredByTheOtherWithinASecondOrTwo) {
   second.start();
   const auto path = "/v1/tenants/acme/check?subject=user:u0004&permission=FLOW&action=READ";
   EXPECT_EQ(second.api().get(path).body["allowed"], true);
-  world.slapd->modify(std::string("dn: cn=staff,ou=groups,") + World::kSuffix + "\nchangetype: modify\ndelete: member\nmember: uid=u0004,ou=people," +
-                      World::kSuffix + "\n");
+  world.slapd->modify(std::string("dn: cn=staff,ou=groups,") + World::kSuffix +
+                      "\nchangetype: modify\ndelete: member\nmember: uid=u0004,ou=people," + World::kSuffix + "\n");
   world.first_sync();
   EXPECT_TRUE(wait_until([&] { return second.api().get(path).body.value("allowed", true) == false; }, Milliseconds(3'000)));
 }

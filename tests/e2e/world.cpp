@@ -15,7 +15,8 @@ Daemon::Daemon(const test::Database& database, std::string token, DaemonOptions 
   port_ = test::free_port();
   url_ = fmt::format("http://127.0.0.1:{}", port_);
   dir_.write("first-admin.json", json{{"email", "root@example.com"}, {"token", token_}}.dump());
-  dir_.write("rosterd.toml", fmt::format(R"([server]
+  dir_.write("rosterd.toml",
+             fmt::format(R"([server]
 listen = "127.0.0.1:{}"
 [state]
 directory = "{}"
@@ -33,14 +34,15 @@ shutdown_deadline = "2s"
 [setup]
 credential_file = "{}"
 )",
-                                         port_, dir_.file("state"), database.app_url, database.owner_url, options.workers, options.lease_heartbeat,
-                                         options.lease_expiry, options.operation_timeout, options.connect_timeout, dir_.file("first-admin.json")));
+                         port_, dir_.file("state"), database.app_url, database.owner_url, options.workers, options.lease_heartbeat,
+                         options.lease_expiry, options.operation_timeout, options.connect_timeout, dir_.file("first-admin.json")));
 }
 
 void Daemon::start() {
   process_.emplace(test::Argv{std::string(ROSTERD_BINARY_DIR) + "/daemon/rosterd", "--config", dir_.file("rosterd.toml")},
                    test::ProcessOptions{.output = dir_.file("log")});
-  const auto ready = wait_until([&] { return !process_->is_running() || Api(url_, "").get("/readyz").status == 200; }, Milliseconds(30'000));
+  const auto ready =
+      wait_until([&] { return !process_->is_running() || Api(url_, "").get("/readyz").status == 200; }, Milliseconds(30'000));
   if (!ready || !process_->is_running()) throw std::runtime_error("rosterd did not become ready:\n" + log());
 }
 
@@ -57,8 +59,9 @@ int Daemon::stop() {
 }
 
 std::string person_ldif(const std::string& uid, const std::string& suffix, const std::string& ou) {
-  return fmt::format("dn: uid={0},ou={1},{2}\nobjectClass: inetOrgPerson\nuid: {0}\ncn: {0}\nsn: {0}\ngivenName: {0}\nmail: {0}@acme.example\n\n", uid, ou,
-                     suffix);
+  return fmt::format(
+      "dn: uid={0},ou={1},{2}\nobjectClass: inetOrgPerson\nuid: {0}\ncn: {0}\nsn: {0}\ngivenName: {0}\nmail: {0}@acme.example\n\n", uid, ou,
+      suffix);
 }
 
 std::string group_ldif(const std::string& cn, const std::vector<std::string>& uids, const std::string& suffix) {
@@ -70,7 +73,8 @@ std::string group_ldif(const std::string& cn, const std::vector<std::string>& ui
 std::string base_ldif(const std::string& suffix) {
   auto out = test::suffix_ldif(suffix);
   if (!out.ends_with("\n\n")) out += "\n";
-  for (const char* ou : {"people", "groups"}) out += fmt::format("dn: ou={0},{1}\nobjectClass: organizationalUnit\nou: {0}\n\n", ou, suffix);
+  for (const char* ou : {"people", "groups"})
+    out += fmt::format("dn: ou={0},{1}\nobjectClass: organizationalUnit\nou: {0}\n\n", ou, suffix);
   return out;
 }
 
@@ -145,7 +149,8 @@ json World::sync(const json& request, Milliseconds within) { return wait_for_run
 
 void World::first_sync() {
   const auto run = sync();
-  if (run["outcome"] != "applied" && run["outcome"] != "unchanged") throw std::runtime_error("the first sync: " + run.dump(2) + "\n" + daemon->log());
+  if (run["outcome"] != "applied" && run["outcome"] != "unchanged")
+    throw std::runtime_error("the first sync: " + run.dump(2) + "\n" + daemon->log());
 }
 
 json World::all_users() const {

@@ -1,6 +1,6 @@
 #pragma once
-// The whole of rosterd as its users meet it: a real daemon process on a real PostgreSQL, reading a real slapd, spoken to through HTTP. Each test
-// builds the world it needs, breaks a part of it, and asks what rosterd says then.
+// The whole of rosterd as its users meet it: a real daemon process on a real PostgreSQL, reading a real slapd, spoken to through HTTP. Each
+// test builds the world it needs, breaks a part of it, and asks what rosterd says then.
 
 #include <fmt/format.h>
 
@@ -31,9 +31,9 @@ struct DaemonOptions {
 class Daemon {
  public:
   Daemon(const test::Database& database, std::string token, DaemonOptions options = {});
-  void start();         ///< and waits until it is ready
-  void kill_hard();     ///< SIGKILL
-  int stop();           ///< SIGTERM; the exit status
+  void start();      ///< and waits until it is ready
+  void kill_hard();  ///< SIGKILL
+  int stop();        ///< SIGTERM; the exit status
   [[nodiscard]] Api api() const { return {url_, token_}; }
   [[nodiscard]] Api api_as(std::string token) const { return {url_, std::move(token)}; }
   [[nodiscard]] bool is_running() { return process_ && process_->is_running(); }
@@ -59,13 +59,13 @@ class World {
   static constexpr const char* kSuffix = "dc=acme,dc=example";
   struct Options {
     int people = 20;
-    std::string ldif{};            ///< instead of `people` generated ones and the group "staff" of all of them
-    std::string database_conf{};   ///< slapd
+    std::string ldif{};           ///< instead of `people` generated ones and the group "staff" of all of them
+    std::string database_conf{};  ///< slapd
     DaemonOptions daemon{};
-    bool own_postgres = false;   ///< for tests that stop it
-    std::string bind_dn{};         ///< default: anonymous
+    bool own_postgres = false;  ///< for tests that stop it
+    std::string bind_dn{};      ///< default: anonymous
     std::string bind_password{};
-    json source = nullptr;                 ///< merged over the default source
+    json source = nullptr;                   ///< merged over the default source
     std::optional<test::Certificate> tls{};  ///< the source then uses ldaps:// and trusts `ca_file`
     std::string ca_file{};
   };
@@ -86,7 +86,8 @@ class World {
   [[nodiscard]] json user(const std::string& username) const;
   [[nodiscard]] json all_users() const;
   /// The decision of a check, after waiting for the newest revision to be published.
-  [[nodiscard]] json check(const std::string& subject, const std::string& permission, const std::string& action, const std::string& ns = {}) const;
+  [[nodiscard]] json check(const std::string& subject, const std::string& permission, const std::string& action,
+                           const std::string& ns = {}) const;
   /// Changes the source with a merge patch.
   void change_source(const json& patch);
 

@@ -45,7 +45,7 @@ TEST(Setup, TheSecretLiesInAFileForItsOwnerAlone) {
   EXPECT_FALSE(gate.admits(""));
   const auto secret = gate.open(dir.file("s"));
   ASSERT_TRUE(secret);
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat(dir.file("s").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
   EXPECT_EQ(read_file(dir.file("s")), *secret + "\n");
@@ -65,10 +65,12 @@ TEST(Tokens, EveryFailedAuthenticationLooksTheSame) {
   EXPECT_EQ(reference.code(), "unauthenticated");
   EXPECT_EQ(reference.header("www-authenticate"), "Bearer");
   EXPECT_EQ(reference.header("content-type"), "application/problem+json");
-  for (const auto& token : {http::make_token(), std::string("rst_"), std::string("x"), std::string(5000, 'a')}) EXPECT_EQ(world.as(token).get("/v1/me").text, reference.text);
+  for (const auto& token : {http::make_token(), std::string("rst_"), std::string("x"), std::string(5000, 'a')})
+    EXPECT_EQ(world.as(token).get("/v1/me").text, reference.text);
   EXPECT_EQ(world.nobody().get("/v1/me", {{"Authorization", "Basic " + world.root_token}}).text, reference.text);
   EXPECT_EQ(world.nobody().get("/v1/me", {{"Authorization", world.root_token}}).text, reference.text);
-  EXPECT_EQ(world.nobody().get("/v1/me", {{"Authorization", "bearer " + world.root_token}}).status, 200) << "the scheme's case does not matter";
+  EXPECT_EQ(world.nobody().get("/v1/me", {{"Authorization", "bearer " + world.root_token}}).status, 200)
+      << "the scheme's case does not matter";
 }
 
 TEST(Tokens, AreMadeListedAndRevoked) {
@@ -96,7 +98,8 @@ TEST(Tokens, AreMadeListedAndRevoked) {
   EXPECT_EQ(world.as(ada).del("/v1/me/tokens/tok_0000000000000").status, 404);
   EXPECT_EQ(world.as(ada).del("/v1/me/tokens/x").status, 404);
   const auto others = world.root().get("/v1/me/tokens");
-  EXPECT_EQ(world.as(ada).del("/v1/me/tokens/" + others.body["items"][0]["id"].get<std::string>()).status, 404) << "another account's token does not exist for her";
+  EXPECT_EQ(world.as(ada).del("/v1/me/tokens/" + others.body["items"][0]["id"].get<std::string>()).status, 404)
+      << "another account's token does not exist for her";
 }
 
 TEST(Tokens, OneThatWasRevokedElsewhereIsGoneWithinASecond) {
@@ -113,7 +116,8 @@ TEST(Tokens, OneThatWasRevokedElsewhereIsGoneWithinASecond) {
 TEST(Tokens, OddAgesAreRefused) {
   auto& world = World::shared();
   const auto ada = world.person("ada");
-  for (const json& age : {json("P"), json("1Y"), json("P1Y"), json("PT"), json("P1DT"), json("0s"), json(""), json(5), json("99999d"), json("-1d"), json("P99999999999D")})
+  for (const json& age : {json("P"), json("1Y"), json("P1Y"), json("PT"), json("P1DT"), json("0s"), json(""), json(5), json("99999d"),
+                          json("-1d"), json("P99999999999D")})
     EXPECT_EQ(world.as(ada).post("/v1/me/tokens", {{"name", "x"}, {"max_age", age}}).status, 400) << age;
   EXPECT_EQ(world.as(ada).post("/v1/me/tokens", {{"name", "x"}, {"max_age", "P1W"}}).status, 201);
   EXPECT_EQ(world.as(ada).post("/v1/me/tokens", {{"name", "x"}, {"sliding", true}}).status, 400);
@@ -123,7 +127,8 @@ TEST(Standing, WithoutAnyATenantAnswersExactlyAsIfItDidNotExist) {
   auto& world = World::shared();
   const auto tenant = world.tenant();
   const auto stranger = world.person("mallory");
-  for (const char* below : {"", "/users", "/users/ada", "/groups", "/roles", "/sources", "/sources/corp", "/runs", "/status", "/permissions", "/check?subject=user:x&permission=FLOW&action=READ"}) {
+  for (const char* below : {"", "/users", "/users/ada", "/groups", "/roles", "/sources", "/sources/corp", "/runs", "/status",
+                            "/permissions", "/check?subject=user:x&permission=FLOW&action=READ"}) {
     const auto real = world.as(stranger).get("/v1/tenants/" + tenant + below);
     const auto none = world.as(stranger).get(std::string("/v1/tenants/nowhere") + below);
     const auto silly = world.as(stranger).get(std::string("/v1/tenants/No%20Where") + below);
@@ -144,7 +149,8 @@ TEST(Standing, WithItButWithoutThePairItIs403) {
   EXPECT_EQ(world.as(ada).get(base).status, 200);
   EXPECT_EQ(world.as(ada).get(base + "/permissions").status, 200);
   EXPECT_EQ(world.as(ada).get(base + "/groups").status, 200);
-  for (const char* denied : {"/users", "/roles", "/sources", "/runs", "/status", "/users/keeper", "/users/nobody", "/users/keeper/groups", "/users/keeper/effective"}) {
+  for (const char* denied : {"/users", "/roles", "/sources", "/runs", "/status", "/users/keeper", "/users/nobody", "/users/keeper/groups",
+                             "/users/keeper/effective"}) {
     const auto answer = world.as(ada).get(base + denied);
     EXPECT_EQ(answer.status, 403) << denied;
     EXPECT_EQ(answer.code(), "forbidden");
@@ -185,7 +191,8 @@ TEST(Standing, ASuperAdminHoldsEveryIamPairAndNothingElse) {
   const auto ada = world.person("ada");
   const auto tenant = world.tenant(&ada);  // somebody else's: root has no user in it
   const auto base = "/v1/tenants/" + tenant;
-  for (const char* path : {"", "/users", "/groups", "/roles", "/sources", "/runs", "/status"}) EXPECT_EQ(world.root().get(base + path).status, 200) << path;
+  for (const char* path : {"", "/users", "/groups", "/roles", "/sources", "/runs", "/status"})
+    EXPECT_EQ(world.root().get(base + path).status, 200) << path;
   const auto check = world.root().get(base + "/check?subject=" + encoded("user:" + world.root_email) + "&permission=FLOW&action=READ");
   EXPECT_EQ(check.body["reason"], "denied_unknown_subject");
 }

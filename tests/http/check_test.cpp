@@ -16,7 +16,8 @@ struct CheckTest : testing::Test {
   std::string path = base + "/check";
   std::string me = "user:" + world.root_email;
 
-  [[nodiscard]] Answer ask(const std::string& subject, const std::string& permission, const std::string& action, const std::string& more = {}) const {
+  [[nodiscard]] Answer ask(const std::string& subject, const std::string& permission, const std::string& action,
+                           const std::string& more = {}) const {
     return world.root().get(path + "?subject=" + encoded(subject) + "&permission=" + permission + "&action=" + action + more);
   }
 };
@@ -42,7 +43,8 @@ TEST_F(CheckTest, WhatIsUnknownIsAnAnswer) {
 }
 
 TEST_F(CheckTest, MalformedQuestionsAreErrors) {
-  for (const char* subject : {"", "ada", "user:", "robot:ada", ":ada", "USER:ada"}) EXPECT_EQ(ask(subject, "FLOW", "READ").status, 400) << subject;
+  for (const char* subject : {"", "ada", "user:", "robot:ada", ":ada", "USER:ada"})
+    EXPECT_EQ(ask(subject, "FLOW", "READ").status, 400) << subject;
   EXPECT_EQ(ask("user:" + std::string(600, 'a'), "FLOW", "READ").status, 400);
   EXPECT_EQ(world.root().get(path + "?subject=user:a&permission=FLOW").status, 400);
   EXPECT_EQ(world.root().get(path + "?subject=user:a&permission=&action=READ").status, 400);
@@ -56,13 +58,16 @@ TEST_F(CheckTest, AnEmptyNamespaceIsRefusedEverywhere) {
     const auto by_query = ask(me, "FLOW", "READ", "&namespace=" + encoded(ns));
     EXPECT_EQ(by_query.status, 422) << ns;
     EXPECT_EQ(by_query.code(), "invalid_namespace");
-    EXPECT_EQ(world.root().post(path, {{"subject", me}, {"permission", "FLOW"}, {"action", "READ"}, {"namespace", ns}}).code(), "invalid_namespace");
-    const auto in_batch = world.root().post(path, {{"checks", json::array({json{{"subject", me}, {"permission", "FLOW"}, {"action", "READ"}, {"namespace", ns}}})}});
+    EXPECT_EQ(world.root().post(path, {{"subject", me}, {"permission", "FLOW"}, {"action", "READ"}, {"namespace", ns}}).code(),
+              "invalid_namespace");
+    const auto in_batch = world.root().post(
+        path, {{"checks", json::array({json{{"subject", me}, {"permission", "FLOW"}, {"action", "READ"}, {"namespace", ns}}})}});
     ASSERT_EQ(in_batch.status, 200);
     EXPECT_EQ(in_batch.body["results"][0]["allowed"], false);
     EXPECT_EQ(in_batch.body["results"][0]["error"]["code"], "invalid_namespace");
   }
-  EXPECT_EQ(world.root().post(path, {{"subject", me}, {"permission", "FLOW"}, {"action", "READ"}, {"namespace", nullptr}}).body["allowed"], true);
+  EXPECT_EQ(world.root().post(path, {{"subject", me}, {"permission", "FLOW"}, {"action", "READ"}, {"namespace", nullptr}}).body["allowed"],
+            true);
 }
 
 TEST_F(CheckTest, ABatchAnswersAsItsSinglesInOrderFromOneRevision) {
@@ -75,7 +80,8 @@ TEST_F(CheckTest, ABatchAnswersAsItsSinglesInOrderFromOneRevision) {
   const auto roles = world.store->roles(key);
   for (const auto& role : *roles)
     if (role.name == "Viewer") viewer = role.id;
-  ASSERT_TRUE(world.store->create_binding(key, {.role = viewer, .principal = {PrincipalType::User, grace->value.id}, .ns = "a.b", .expires_at = {}}, {}));
+  ASSERT_TRUE(world.store->create_binding(
+      key, {.role = viewer, .principal = {PrincipalType::User, grace->value.id}, .ns = "a.b", .expires_at = {}}, {}));
   world.control->changed(key);
 
   auto checks = json::array();
@@ -133,7 +139,9 @@ TEST_F(CheckTest, ABatchHasALimitAndAShape) {
 }
 
 TEST_F(CheckTest, AnItemThatIsNoQuestionDoesNotSpoilTheOthers) {
-  const auto batch = world.root().post(path, {{"checks", json::array({json{{"subject", "ada"}, {"permission", "FLOW"}, {"action", "READ"}}, json{{"subject", me}, {"permission", "FLOW"}, {"action", "READ"}}, json::object()})}});
+  const auto batch = world.root().post(
+      path, {{"checks", json::array({json{{"subject", "ada"}, {"permission", "FLOW"}, {"action", "READ"}},
+                                     json{{"subject", me}, {"permission", "FLOW"}, {"action", "READ"}}, json::object()})}});
   ASSERT_EQ(batch.status, 200) << batch.text;
   EXPECT_EQ(batch.body["results"][0]["error"]["code"], "invalid_request");
   EXPECT_EQ(batch.body["results"][0]["allowed"], false);
@@ -152,16 +160,21 @@ TEST_F(CheckTest, AboutOneselfIsFreeAboutOthersTakesCheckRead) {
     EXPECT_EQ(free.body["allowed"], true);
     EXPECT_EQ(free.body["paths_total"], 1);
   }
-  for (const char* other : {"user:keeper", "user:nobody", "group:x"}) EXPECT_EQ(world.as(ada).get(at + "?subject=" + other + "&permission=FLOW&action=READ").status, 403) << other;
-  const auto batch = world.as(ada).post(at, {{"checks", json::array({json{{"subject", "user:" + id}, {"permission", "FLOW"}, {"action", "READ"}}, json{{"subject", "user:keeper"}, {"permission", "FLOW"}, {"action", "READ"}}})}});
+  for (const char* other : {"user:keeper", "user:nobody", "group:x"})
+    EXPECT_EQ(world.as(ada).get(at + "?subject=" + other + "&permission=FLOW&action=READ").status, 403) << other;
+  const auto batch =
+      world.as(ada).post(at, {{"checks", json::array({json{{"subject", "user:" + id}, {"permission", "FLOW"}, {"action", "READ"}},
+                                                      json{{"subject", "user:keeper"}, {"permission", "FLOW"}, {"action", "READ"}}})}});
   ASSERT_EQ(batch.status, 200) << batch.text;
   EXPECT_EQ(batch.body["results"][0]["allowed"], true);
   EXPECT_EQ(batch.body["results"][1]["error"]["code"], "forbidden");
 
   const auto grace = world.person("grace");
   const auto with = world.tenant_where(grace, R"({"CHECK":["READ"]})");
-  EXPECT_EQ(world.as(grace).get("/v1/tenants/" + with + "/check?subject=user:keeper&permission=FLOW&action=READ").body["reason"], "allowed_admin_role");
-  EXPECT_EQ(world.as(grace).get("/v1/tenants/" + with + "/check?subject=user:keeper&permission=FLOW&action=READ&explain=true").status, 403) << "paths are bindings";
+  EXPECT_EQ(world.as(grace).get("/v1/tenants/" + with + "/check?subject=user:keeper&permission=FLOW&action=READ").body["reason"],
+            "allowed_admin_role");
+  EXPECT_EQ(world.as(grace).get("/v1/tenants/" + with + "/check?subject=user:keeper&permission=FLOW&action=READ&explain=true").status, 403)
+      << "paths are bindings";
 }
 
 TEST_F(CheckTest, ExplainSaysTheSameAndWhy) {
@@ -181,7 +194,9 @@ TEST_F(CheckTest, ExplainSaysTheSameAndWhy) {
 
 TEST_F(CheckTest, AMinimumRevisionIsHonoured) {
   const auto now = *parse_revision(world.root().get(base).body["revision"].get<std::string>());
-  const auto at = [&](const Revision& revision) { return world.root().get(path + "?subject=" + encoded(me) + "&permission=FLOW&action=READ", {{"Rosterd-Min-Revision", text(revision)}}); };
+  const auto at = [&](const Revision& revision) {
+    return world.root().get(path + "?subject=" + encoded(me) + "&permission=FLOW&action=READ", {{"Rosterd-Min-Revision", text(revision)}});
+  };
   EXPECT_EQ(at(now).status, 200);
   EXPECT_EQ(at({now.epoch, 0}).status, 200);
   const auto later = at({now.epoch, now.number + 1});
@@ -201,13 +216,16 @@ TEST_F(CheckTest, ItWaitsForARevisionThatIsOnItsWay) {
   const auto written = world.store->change_tenant(TenantId{tenant}, {.name = "Other", .enabled = {}}, {});
   world.control->asleep = false;
   ASSERT_TRUE(written);
-  const auto answer = world.root().get(path + "?subject=" + encoded(me) + "&permission=FLOW&action=READ", {{"Rosterd-Min-Revision", text(written->revision)}});
+  const auto answer = world.root().get(path + "?subject=" + encoded(me) + "&permission=FLOW&action=READ",
+                                       {{"Rosterd-Min-Revision", text(written->revision)}});
   EXPECT_EQ(answer.status, 200) << answer.text;
   EXPECT_GE(*parse_revision(answer.body["revision"].get<std::string>()), written->revision);
 }
 
 TEST_F(CheckTest, AnAgeThatIsTooHighIsRefused) {
-  const auto aged = [&](const char* age) { return world.root().get(path + "?subject=" + encoded(me) + "&permission=FLOW&action=READ", {{"Rosterd-Max-Age", age}}); };
+  const auto aged = [&](const char* age) {
+    return world.root().get(path + "?subject=" + encoded(me) + "&permission=FLOW&action=READ", {{"Rosterd-Max-Age", age}});
+  };
   std::this_thread::sleep_for(std::chrono::milliseconds(20));  // so that the snapshot is older than 5 ms for sure
   EXPECT_EQ(aged("5").code(), "snapshot_too_old");
   EXPECT_EQ(aged("60000").status, 200);

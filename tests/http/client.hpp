@@ -12,7 +12,7 @@
 namespace rosterd::test {
 
 struct Answer {
-  long status = 0;  ///< 0 = no answer came
+  long status = 0;                             ///< 0 = no answer came
   std::map<std::string, std::string> headers;  ///< names in lower case
   std::string text;
   nlohmann::json body;  ///< discarded when the text is not JSON
@@ -33,8 +33,12 @@ class Client {
   Answer post(const std::string& path, const nlohmann::json& body = {}, const Headers& headers = {}) const {
     return call("POST", path, body.is_null() ? std::string() : body.dump(), headers);
   }
-  Answer put(const std::string& path, const nlohmann::json& body, const Headers& headers = {}) const { return call("PUT", path, body.dump(), headers); }
-  Answer patch(const std::string& path, const nlohmann::json& body, const Headers& headers = {}) const { return call("PATCH", path, body.dump(), headers); }
+  Answer put(const std::string& path, const nlohmann::json& body, const Headers& headers = {}) const {
+    return call("PUT", path, body.dump(), headers);
+  }
+  Answer patch(const std::string& path, const nlohmann::json& body, const Headers& headers = {}) const {
+    return call("PATCH", path, body.dump(), headers);
+  }
   Answer del(const std::string& path, const Headers& headers = {}) const { return call("DELETE", path, {}, headers); }
   /// `path` is sent as it is. A body goes out as application/json unless `headers` say otherwise.
   Answer call(const std::string& method, const std::string& path, const std::string& body, const Headers& headers = {}) const;

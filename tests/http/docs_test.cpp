@@ -38,10 +38,13 @@ class Schema {
         return all;
       }
     if (schema.contains("const") && schema["const"] != value) return at + ": is not " + schema["const"].dump();
-    if (schema.contains("enum") && std::find(schema["enum"].begin(), schema["enum"].end(), value) == schema["enum"].end()) return at + ": " + value.dump() + " is not one of " + schema["enum"].dump();
+    if (schema.contains("enum") && std::find(schema["enum"].begin(), schema["enum"].end(), value) == schema["enum"].end())
+      return at + ": " + value.dump() + " is not one of " + schema["enum"].dump();
     const auto type = schema.value("type", "");
-    const bool fits = type.empty() || (type == "string" && value.is_string()) || (type == "boolean" && value.is_boolean()) || (type == "integer" && value.is_number_integer()) ||
-                      (type == "number" && value.is_number()) || (type == "object" && value.is_object()) || (type == "array" && value.is_array()) || (type == "null" && value.is_null());
+    const bool fits = type.empty() || (type == "string" && value.is_string()) || (type == "boolean" && value.is_boolean()) ||
+                      (type == "integer" && value.is_number_integer()) || (type == "number" && value.is_number()) ||
+                      (type == "object" && value.is_object()) || (type == "array" && value.is_array()) ||
+                      (type == "null" && value.is_null());
     if (!fits) return at + ": " + value.dump().substr(0, 80) + " is not of type " + type;
     if (value.is_object() && schema.contains("properties")) {
       for (const auto& name : schema.value("required", json::array()))
@@ -79,7 +82,8 @@ TEST(OpenApi, EveryPathHasItsRowInTheRightsTableAndEveryRowItsPath) {
   const auto document = openapi();
   std::set<std::string> described, served;
   for (const auto& [path, operations] : document["paths"].items())
-    for (const auto& [method, operation] : operations.items()) described.insert(fmt::format("{} {} [{}]", method, path, operation.value("x-rosterd-right", "")));
+    for (const auto& [method, operation] : operations.items())
+      described.insert(fmt::format("{} {} [{}]", method, path, operation.value("x-rosterd-right", "")));
   for (const auto& route : http::routes()) served.insert(fmt::format("{} {} [{}]", lower(route.method), route.path, http::right_of(route)));
   EXPECT_EQ(described, served);
   EXPECT_GT(described.size(), 35u);
@@ -103,7 +107,8 @@ TEST(OpenApi, EveryReferenceLeadsSomewhere) {
   const auto text = document.dump();
   const std::regex reference("#(/components/schemas/[A-Za-z]+)");
   int found = 0;
-  for (std::sregex_iterator it(text.begin(), text.end(), reference), end; it != end; ++it, ++found) EXPECT_TRUE(document.contains(json::json_pointer((*it)[1]))) << it->str();
+  for (std::sregex_iterator it(text.begin(), text.end(), reference), end; it != end; ++it, ++found)
+    EXPECT_TRUE(document.contains(json::json_pointer((*it)[1]))) << it->str();
   EXPECT_GT(found, 50);
 }
 
@@ -183,14 +188,17 @@ TEST(ApiPage, ItsCommandsAnswerInTheShapeShown) {
     put(example.path, "$RUN", run);
     const auto live = world.as(example.authorized ? token : std::string()).call(example.method, example.path, example.body);
     ASSERT_TRUE(live.body.is_object()) << "docs/api.md:" << example.line << " " << live.status << live.text;
-    EXPECT_EQ(difference(example.answer, live.body), "") << "docs/api.md:" << example.line << " " << example.method << " " << example.path << "\n" << live.text;
+    EXPECT_EQ(difference(example.answer, live.body), "")
+        << "docs/api.md:" << example.line << " " << example.method << " " << example.path << "\n"
+        << live.text;
     if (live.body.contains("token") && live.body["token"].is_string() && token.empty()) token = live.body["token"];
     if (live.status == 202) run = live.body["id"];
 
     // The live answer also fits its description in openapi.json.
     for (const auto& route : http::routes()) {
       auto pattern = std::regex_replace(std::string(route.path), std::regex("\\{[a-z]+\\}"), "[^/]+");
-      if (route.method != example.method || !std::regex_match(example.path.substr(0, example.path.find('?')), std::regex(pattern))) continue;
+      if (route.method != example.method || !std::regex_match(example.path.substr(0, example.path.find('?')), std::regex(pattern)))
+        continue;
       const auto& responses = document["paths"][std::string(route.path)][lower(route.method)]["responses"];
       const auto status = std::to_string(live.status);
       const auto& content = responses[responses.contains(status) ? status : "default"]["content"];

@@ -31,46 +31,66 @@ TEST(Hygiene, UnknownPathsAndVerbsAreToldApart) {
   const auto head = world.root().call("HEAD", "/v1/me", {});
   EXPECT_EQ(head.status, 200);
   EXPECT_TRUE(head.text.empty());
-  for (const char* later : {"/v1/accounts", "/v1/login", "/v1/audit", "/t/acme/scim/v2/Users", "/t/acme/access/v1/evaluation", "/"}) EXPECT_EQ(world.root().get(later).status, 404) << later;
+  for (const char* later : {"/v1/accounts", "/v1/login", "/v1/audit", "/t/acme/scim/v2/Users", "/t/acme/access/v1/evaluation", "/"})
+    EXPECT_EQ(world.root().get(later).status, 404) << later;
 }
 
 TEST(Hygiene, PathTricksLeadNowhere) {
   auto& world = World::shared();
   const auto tenant = world.tenant(), other = world.tenant();
-  for (const auto& path : {"/v1/tenants/" + tenant + "/../" + other, "/v1/tenants/" + tenant + "%2F..%2F" + other, std::string("/v1//tenants"), std::string("/v1/tenants/"), "/v1/tenants/" + tenant + "/%2e%2e/" + other,
-                           std::string("/v1/tenants/%00"), std::string("/v1/tenants/%ff"), std::string("/v1/tenants/%"), "/v1/tenants/" + tenant + "%20", "/v1/tenants/" + tenant + ";x=1"}) {
+  for (const auto& path :
+       {"/v1/tenants/" + tenant + "/../" + other, "/v1/tenants/" + tenant + "%2F..%2F" + other, std::string("/v1//tenants"),
+        std::string("/v1/tenants/"), "/v1/tenants/" + tenant + "/%2e%2e/" + other, std::string("/v1/tenants/%00"),
+        std::string("/v1/tenants/%ff"), std::string("/v1/tenants/%"), "/v1/tenants/" + tenant + "%20", "/v1/tenants/" + tenant + ";x=1"}) {
     const auto answer = world.root().get(path);
     EXPECT_TRUE(answer.status == 400 || answer.status == 404) << path << " " << answer.status;
     EXPECT_TRUE(answer.body.is_object()) << path;
   }
-  EXPECT_EQ(status_of(raw(world.server->port(), "GET http://127.0.0.1/v1/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + authorized(world) + "\r\n")), 400);
+  EXPECT_EQ(status_of(raw(world.server->port(),
+                          "GET http://127.0.0.1/v1/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + authorized(world) + "\r\n")),
+            400);
 }
 
 TEST(Hygiene, BodiesAreStrictOnEveryPath) {
   auto& world = World::shared();
   const auto base = "/v1/tenants/" + world.tenant();
   const std::string deep(30'000, '[');
-  for (const auto& [method, path] : {std::pair{"POST", std::string("/v1/tenants")}, {"POST", std::string("/v1/me/tokens")}, {"PATCH", base}, {"POST", base + "/sources"}, {"POST", base + "/check"}, {"POST", std::string("/v1/setup")}}) {
-    for (const std::string& bad : {std::string("{"), std::string("[]"), std::string("\"x\""), std::string("{\"name\":\"a\",\"name\":\"b\"}"), std::string("{\"name\":\"\xc3\x28\"}"), std::string("{\"name\":\"\\u0000\"}"), std::string("{} {}"), deep}) {
+  for (const auto& [method, path] : {std::pair{"POST", std::string("/v1/tenants")},
+                                     {"POST", std::string("/v1/me/tokens")},
+                                     {"PATCH", base},
+                                     {"POST", base + "/sources"},
+                                     {"POST", base + "/check"},
+                                     {"POST", std::string("/v1/setup")}}) {
+    for (const std::string& bad :
+         {std::string("{"), std::string("[]"), std::string("\"x\""), std::string("{\"name\":\"a\",\"name\":\"b\"}"),
+          std::string("{\"name\":\"\xc3\x28\"}"), std::string("{\"name\":\"\\u0000\"}"), std::string("{} {}"), deep}) {
       const auto answer = world.root().call(method, path, bad);
       EXPECT_EQ(answer.status, 400) << method << " " << path << " " << bad.substr(0, 40) << answer.text;
       EXPECT_EQ(answer.code(), "invalid_request");
     }
     EXPECT_EQ(world.root().call(method, path, "{}", {{"Content-Type", "text/plain"}}).status, 415) << path;
     EXPECT_EQ(world.root().call(method, path, "{}", {{"Content-Type", "application/x-www-form-urlencoded"}}).status, 415) << path;
-    EXPECT_EQ(world.root().call(method, path, "--x\r\n\r\n--x--", {{"Content-Type", "multipart/form-data; boundary=x"}}).status, 415) << path;
-    EXPECT_EQ(world.root().call(method, path, "{}", {{"Content-Type", "application/json"}, {"Content-Encoding", "gzip"}}).status, 415) << path;
-    EXPECT_EQ(world.root().call(method, path, "{\"a\":\"" + std::string(70 * 1024, 'x') + "\"}").status, path.ends_with("/check") ? 400 : 413) << path;
+    EXPECT_EQ(world.root().call(method, path, "--x\r\n\r\n--x--", {{"Content-Type", "multipart/form-data; boundary=x"}}).status, 415)
+        << path;
+    EXPECT_EQ(world.root().call(method, path, "{}", {{"Content-Type", "application/json"}, {"Content-Encoding", "gzip"}}).status, 415)
+        << path;
+    EXPECT_EQ(world.root().call(method, path, "{\"a\":\"" + std::string(70 * 1024, 'x') + "\"}").status,
+              path.ends_with("/check") ? 400 : 413)
+        << path;
     EXPECT_EQ(world.root().call(method, path, "{\"a\":\"" + std::string(2 * 1024 * 1024, 'x') + "\"}").status, 413) << path;
   }
-  EXPECT_EQ(world.root().post("/v1/tenants", {{"id", "t-x"}, {"name", "X"}, {"colour", "red"}}).text.find("colour") == std::string::npos, false) << "an unknown field is named";
+  EXPECT_EQ(world.root().post("/v1/tenants", {{"id", "t-x"}, {"name", "X"}, {"colour", "red"}}).text.find("colour") == std::string::npos,
+            false)
+      << "an unknown field is named";
 }
 
 TEST(Hygiene, LiesAboutLengthHurtOnlyTheLiar) {
   auto& world = World::shared();
   const auto port = world.server->port();
   const auto post = [&](const std::string& headers, const std::string& body, bool half_close = true) {
-    return raw(port, "POST /v1/tenants HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + authorized(world) + headers + "\r\n" + body, 2000, half_close);
+    return raw(port,
+               "POST /v1/tenants HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + authorized(world) + headers + "\r\n" + body,
+               2000, half_close);
   };
   const auto longer = post("Content-Length: 500\r\n", "{}");
   EXPECT_EQ(status_of(longer), 400) << longer;
@@ -78,7 +98,8 @@ TEST(Hygiene, LiesAboutLengthHurtOnlyTheLiar) {
   const auto shorter = post("Content-Length: 2\r\n", "{}GET /v1/me HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(status_of(shorter), 400) << shorter;  // {} lacks id and name; what follows is a request of its own, without a token
   EXPECT_NE(shorter.find("401"), std::string::npos);
-  for (const char* bad : {"-1", "abc", "1e3", "0x10", "99999999999999999999999", "1,2", ""}) EXPECT_EQ(status_of(post(fmt::format("Content-Length: {}\r\n", bad), "{}")), 400) << bad;
+  for (const char* bad : {"-1", "abc", "1e3", "0x10", "99999999999999999999999", "1,2", ""})
+    EXPECT_EQ(status_of(post(fmt::format("Content-Length: {}\r\n", bad), "{}")), 400) << bad;
   EXPECT_EQ(status_of(post("Content-Length: 2\r\nContent-Length: 3\r\n", "{} ")), 400);
   EXPECT_EQ(status_of(post("Transfer-Encoding: chunked\r\n", "2\r\n{}\r\n0\r\n\r\n")), 411);
   EXPECT_EQ(status_of(post("Transfer-Encoding: chunked\r\nContent-Length: 2\r\n", "{}")), 411);
@@ -89,15 +110,20 @@ TEST(Hygiene, LiesAboutLengthHurtOnlyTheLiar) {
 TEST(Hygiene, ABodyOnAGetIsReadAndNotTakenForARequest) {
   auto& world = World::shared();
   const std::string inner = "DELETE /v1/tenants/x HTTP/1.1\r\n\r\n";
-  const auto answer = raw(world.server->port(), "GET /version HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(inner.size()) + "\r\n\r\n" + inner, 1000);
+  const auto answer =
+      raw(world.server->port(),
+          "GET /version HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(inner.size()) +
+              "\r\n\r\n" + inner,
+          1000);
   EXPECT_EQ(answer.find("HTTP/1.1", 8), std::string::npos) << "one answer: " << answer;
 }
 
 TEST(Hygiene, RequestsThatAreNoneAreRefused) {
   auto& world = World::shared();
   const auto port = world.server->port();
-  for (const std::string& bad : {std::string("\r\n\r\n"), std::string("GET\r\n\r\n"), std::string("GET /v1/me\r\n\r\n"), std::string("BREW /pot HTTP/1.1\r\n\r\n"), std::string("GET /v1/me HTTP/9.9\r\n\r\n"),
-                                 std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11) + "\r\n\r\n"}) {
+  for (const std::string& bad :
+       {std::string("\r\n\r\n"), std::string("GET\r\n\r\n"), std::string("GET /v1/me\r\n\r\n"), std::string("BREW /pot HTTP/1.1\r\n\r\n"),
+        std::string("GET /v1/me HTTP/9.9\r\n\r\n"), std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11) + "\r\n\r\n"}) {
     const auto answer = raw(port, bad, 1500, true);
     EXPECT_TRUE(answer.empty() || status_of(answer) == 400) << answer;
   }
@@ -190,7 +216,15 @@ TEST(Life, APortThatIsTakenIsAnErrorThatSaysSo) {
   http::HttpOptions options;
   options.port = world.server->port();
   http::SetupGate gate;
-  const auto second = http::Server::start(options, {.store = *world.store, .snapshots = world.snapshots, .sync = *world.control, .catalogue = world.catalogue, .secrets = *world.secrets, .connector_options = {}, .clock = world.clock, .setup = gate, .token_pepper = {}});
+  const auto second = http::Server::start(options, {.store = *world.store,
+                                                    .snapshots = world.snapshots,
+                                                    .sync = *world.control,
+                                                    .catalogue = world.catalogue,
+                                                    .secrets = *world.secrets,
+                                                    .connector_options = {},
+                                                    .clock = world.clock,
+                                                    .setup = gate,
+                                                    .token_pepper = {}});
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Errc::Unavailable);
   EXPECT_NE(second.error().what.find(std::to_string(options.port)), std::string::npos) << second.error().what;
@@ -202,7 +236,15 @@ TEST(Life, ABadCertificateIsAnErrorThatNamesTheFile) {
   options.tls_certificate_file = "/nowhere/cert.pem";
   options.tls_key_file = "/nowhere/key.pem";
   http::SetupGate gate;
-  const auto server = http::Server::start(options, {.store = *world.store, .snapshots = world.snapshots, .sync = *world.control, .catalogue = world.catalogue, .secrets = *world.secrets, .connector_options = {}, .clock = world.clock, .setup = gate, .token_pepper = {}});
+  const auto server = http::Server::start(options, {.store = *world.store,
+                                                    .snapshots = world.snapshots,
+                                                    .sync = *world.control,
+                                                    .catalogue = world.catalogue,
+                                                    .secrets = *world.secrets,
+                                                    .connector_options = {},
+                                                    .clock = world.clock,
+                                                    .setup = gate,
+                                                    .token_pepper = {}});
   ASSERT_FALSE(server);
   EXPECT_NE(server.error().what.find("/nowhere/cert.pem"), std::string::npos);
 }
@@ -214,7 +256,8 @@ TEST(Metrics, CountRequestsAndChecksAndKeepTenantsToSuperAdmins) {
   const auto open = world.nobody().get("/metrics");
   ASSERT_EQ(open.status, 200);
   EXPECT_NE(open.text.find("rosterd_build_info"), std::string::npos);
-  EXPECT_NE(open.text.find("rosterd_http_requests_total{method=\"GET\",route=\"/v1/tenants/{t}/check\",status=\"2xx\"}"), std::string::npos) << open.text.substr(0, 2000);
+  EXPECT_NE(open.text.find("rosterd_http_requests_total{method=\"GET\",route=\"/v1/tenants/{t}/check\",status=\"2xx\"}"), std::string::npos)
+      << open.text.substr(0, 2000);
   EXPECT_NE(open.text.find("rosterd_checks_total{allowed=\"false\",reason=\"denied_unknown_subject\"}"), std::string::npos);
   EXPECT_EQ(open.text.find(tenant), std::string::npos) << "who the customers are is not for everybody";
   const auto full = world.root().get("/metrics");

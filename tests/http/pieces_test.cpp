@@ -66,8 +66,10 @@ TEST(Target, SplitsAndDecodes) {
 }
 
 TEST(Target, RefusesPathTricks) {
-  for (const char* bad : {"", "v1", "*", "http://evil/", "//v1", "/v1//me", "/v1/./me", "/v1/../me", "/v1/%2e%2e/me", "/v1/%2E/me", "/v1/me/", "/v1/%", "/v1/%0", "/v1/%zz",
-                          "/v1/%00", "/v1/a%0Ab", "/v1/%ff", "/v1/%c0%af", "/v1?a=%zz", "/v1?a=%00", "/v1?a=%ff", "/v1?a=1&a=2", "/v1?a=1&%61=2"})
+  for (const char* bad :
+       {"",           "v1",        "*",         "http://evil/", "//v1",         "/v1//me", "/v1/./me",  "/v1/../me", "/v1/%2e%2e/me",
+        "/v1/%2E/me", "/v1/me/",   "/v1/%",     "/v1/%0",       "/v1/%zz",      "/v1/%00", "/v1/a%0Ab", "/v1/%ff",   "/v1/%c0%af",
+        "/v1?a=%zz",  "/v1?a=%00", "/v1?a=%ff", "/v1?a=1&a=2",  "/v1?a=1&%61=2"})
     EXPECT_FALSE(parse_target(bad)) << bad;
   EXPECT_TRUE(parse_target("/"));
   EXPECT_TRUE(parse_target("/v1?"));
@@ -82,9 +84,11 @@ TEST(StrictJson, TakesWhatIsJson) {
 
 TEST(StrictJson, RefusesTheRest) {
   const std::string deep(100'000, '[');
-  for (const std::string& bad : {std::string(""), std::string("{"), std::string("{}x"), std::string(R"({"a":1,"a":2})"), std::string(R"({"x":{"a":1,"\u0061":2}})"), std::string("{\"a\":\"\xff\"}"),
-                                 std::string("{\"a\":\"\x01\"}"), std::string(R"({"a":"\u0000"})"), std::string(R"({"a":"\ud800"})"), std::string(R"({"a":1e999})"), std::string("{'a':1}"),
-                                 std::string("[1,]"), std::string("NaN"), std::string("// x\n{}"), deep, deep + std::string(100'000, ']')})
+  for (const std::string& bad :
+       {std::string(""), std::string("{"), std::string("{}x"), std::string(R"({"a":1,"a":2})"), std::string(R"({"x":{"a":1,"\u0061":2}})"),
+        std::string("{\"a\":\"\xff\"}"), std::string("{\"a\":\"\x01\"}"), std::string(R"({"a":"\u0000"})"),
+        std::string(R"({"a":"\ud800"})"), std::string(R"({"a":1e999})"), std::string("{'a':1}"), std::string("[1,]"), std::string("NaN"),
+        std::string("// x\n{}"), deep, deep + std::string(100'000, ']')})
     EXPECT_FALSE(parse_json(bad)) << bad.substr(0, 40);
   EXPECT_TRUE(parse_json(std::string(64, '[') + std::string(64, ']')));
   EXPECT_FALSE(parse_json(std::string(65, '[') + std::string(65, ']')));
@@ -99,7 +103,8 @@ TEST(Fields, AllProblemsAreReportedTogether) {
   (void)fields->optional_text("long", 3);
   const auto done = fields->done();
   ASSERT_FALSE(done);
-  for (const char* part : {"name: must be a text", "id: is missing", "flag: must be true or false", "long: must not be longer", "colour: unknown field"})
+  for (const char* part :
+       {"name: must be a text", "id: is missing", "flag: must be true or false", "long: must not be longer", "colour: unknown field"})
     EXPECT_NE(done.error().what.find(part), std::string::npos) << done.error().what;
 }
 

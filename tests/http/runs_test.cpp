@@ -13,7 +13,11 @@ struct RunsTest : testing::Test {
   void SetUp() override {
     const auto made = world.root().post(base + "/sources", {{"name", "corp"},
                                                             {"type", "ldap"},
-                                                            {"settings", {{"url", "ldaps://ldap.acme.example"}, {"preset", "openldap"}, {"users", {{"base", "ou=people,dc=acme"}}}, {"groups", {{"base", "ou=groups,dc=acme"}}}}}});
+                                                            {"settings",
+                                                             {{"url", "ldaps://ldap.acme.example"},
+                                                              {"preset", "openldap"},
+                                                              {"users", {{"base", "ou=people,dc=acme"}}},
+                                                              {"groups", {{"base", "ou=groups,dc=acme"}}}}}});
     ASSERT_EQ(made.status, 201) << made.text;
   }
   void TearDown() override {
@@ -53,7 +57,8 @@ TEST_F(RunsTest, OddRequestsAreRefused) {
   EXPECT_EQ(world.root().post(base + "/sources/corp/sync", {{"dry_run", 1}}).status, 400);
   EXPECT_EQ(world.root().post(base + "/sources/corp/sync", {{"now", true}}).status, 400);
   EXPECT_EQ(world.root().post(base + "/sources/none/sync").status, 404);
-  for (const char* id : {"x", "run_0000000000000", "run_zzzzzzzzzzzzz", "src_0000000000001"}) EXPECT_EQ(world.root().get(base + "/runs/" + id).status, 404) << id;
+  for (const char* id : {"x", "run_0000000000000", "run_zzzzzzzzzzzzz", "src_0000000000001"})
+    EXPECT_EQ(world.root().get(base + "/runs/" + id).status, 404) << id;
 }
 
 TEST_F(RunsTest, ADisabledSourceIsNotSynced) {

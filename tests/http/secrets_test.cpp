@@ -27,7 +27,8 @@ TEST(Secrets, AValueIsSealedAndOpensAgain) {
 
 TEST(Secrets, TheSameValueIsNeverSealedTheSameWay) {
   const auto secrets = Secrets::ephemeral();
-  EXPECT_NE(*secrets->seal(R"({"bind_password":{"value":"x"}})", kPaths, ""), *secrets->seal(R"({"bind_password":{"value":"x"}})", kPaths, ""));
+  EXPECT_NE(*secrets->seal(R"({"bind_password":{"value":"x"}})", kPaths, ""),
+            *secrets->seal(R"({"bind_password":{"value":"x"}})", kPaths, ""));
 }
 
 TEST(Secrets, AnotherKeyDoesNotOpenThem) {
@@ -49,8 +50,10 @@ TEST(Secrets, SetKeepsWhatIsStored) {
 
 TEST(Secrets, WrongShapesAreNamedByPath) {
   const auto secrets = Secrets::ephemeral();
-  for (const char* bad : {R"({"bind_password":"plain"})", R"({"bind_password":{}})", R"({"bind_password":{"value":7}})", R"({"bind_password":{"value":""}})",
-                          R"({"bind_password":{"value":"a","file":"/b"}})", R"({"bind_password":{"sealed":"v1:AAAA"}})", R"({"bind_password":{"file":"relative"}})", R"({"bind_password":["value"]})"}) {
+  for (const char* bad :
+       {R"({"bind_password":"plain"})", R"({"bind_password":{}})", R"({"bind_password":{"value":7}})", R"({"bind_password":{"value":""}})",
+        R"({"bind_password":{"value":"a","file":"/b"}})", R"({"bind_password":{"sealed":"v1:AAAA"}})",
+        R"({"bind_password":{"file":"relative"}})", R"({"bind_password":["value"]})"}) {
     const auto sealed = secrets->seal(bad, kPaths, "");
     ASSERT_FALSE(sealed) << bad;
     EXPECT_EQ(sealed.error().code, Errc::InvalidInput);
@@ -63,7 +66,8 @@ TEST(Secrets, FilesAndVariablesAreReadWhenOpened) {
   const auto secrets = Secrets::ephemeral();
   const test::TempDir dir;
   const auto file = dir.write("password", "from a file\n");
-  const auto stored = *secrets->seal(json{{"bind_password", {{"file", file}}}, {"tls", {{"key", {{"env", "ROSTERD_TEST_SECRET"}}}}}}.dump(), kPaths, "");
+  const auto stored =
+      *secrets->seal(json{{"bind_password", {{"file", file}}}, {"tls", {{"key", {{"env", "ROSTERD_TEST_SECRET"}}}}}}.dump(), kPaths, "");
   ::unsetenv("ROSTERD_TEST_SECRET");
   const auto without = secrets->open_settings(stored, kPaths);
   ASSERT_FALSE(without);
@@ -85,7 +89,8 @@ TEST(Secrets, AMissingFileIsNamedAndItsContentNeverIs) {
 TEST(Secrets, TheMaskShowsWhereASecretComesFromAndNothingElse) {
   const auto secrets = Secrets::ephemeral();
   const auto stored = *secrets->seal(R"({"url":"u","bind_password":{"value":"hunter2"},"tls":{"key":{"file":"/k"}}})", kPaths, "");
-  EXPECT_EQ(json::parse(Secrets::mask(stored, kPaths)), json::parse(R"({"url":"u","bind_password":{"set":true},"tls":{"key":{"set":true,"file":"/k"}}})"));
+  EXPECT_EQ(json::parse(Secrets::mask(stored, kPaths)),
+            json::parse(R"({"url":"u","bind_password":{"set":true},"tls":{"key":{"set":true,"file":"/k"}}})"));
   EXPECT_EQ(Secrets::mask("broken", kPaths), "{}");
 }
 
@@ -94,7 +99,7 @@ TEST(Secrets, TheKeyFileIsMadeOnceForItsOwnerAlone) {
   const auto file = dir.file("key");
   const auto first = Secrets::open(file);
   ASSERT_TRUE(first);
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat(file.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
   const auto sealed = *(*first)->seal(R"({"bind_password":{"value":"x"}})", kPaths, "");

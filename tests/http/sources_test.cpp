@@ -81,7 +81,10 @@ TEST(Sources, ASecretIsNeverReturnedAndStaysWhenNotTouched) {
   const auto made = world.root().post(base, ldap_source());
   ASSERT_EQ(made.status, 201) << made.text;
   EXPECT_EQ(made.body["settings"]["bind_password"], json({{"set", true}}));
-  const auto stored = [&] { return *world.secrets->open_settings(world.store->source(TenantId{tenant}, "corp")->settings, std::array<std::string_view, 1>{"/bind_password"}); };
+  const auto stored = [&] {
+    return *world.secrets->open_settings(world.store->source(TenantId{tenant}, "corp")->settings,
+                                         std::array<std::string_view, 1>{"/bind_password"});
+  };
   EXPECT_NE(stored().find("hunter2-secret"), std::string::npos);
   EXPECT_EQ(world.store->source(TenantId{tenant}, "corp")->settings.find("hunter2-secret"), std::string::npos) << "sealed at rest";
 
@@ -92,7 +95,8 @@ TEST(Sources, ASecretIsNeverReturnedAndStaysWhenNotTouched) {
   EXPECT_EQ(world.root().patch(base + "/corp", {{"settings", {{"bind_password", {{"value", "another-secret"}}}}}}).status, 200);
   EXPECT_NE(stored().find("another-secret"), std::string::npos);
 
-  for (const auto& answer : {made, world.root().get(base), world.root().get(base + "/corp"), world.root().get("/v1/tenants/" + tenant + "/status"), world.root().post(base + "/corp/test")}) {
+  for (const auto& answer : {made, world.root().get(base), world.root().get(base + "/corp"),
+                             world.root().get("/v1/tenants/" + tenant + "/status"), world.root().post(base + "/corp/test")}) {
     EXPECT_EQ(answer.text.find("hunter2"), std::string::npos);
     EXPECT_EQ(answer.text.find("another-secret"), std::string::npos);
     EXPECT_EQ(answer.text.find("sealed"), std::string::npos);
@@ -157,8 +161,12 @@ TEST(Sources, ATenantsAdminCannotReadTheHostOrCarryASecretAway) {
   const auto moved = world.as(grace).patch(base + "/corp", {{"settings", {{"url", "ldaps://evil.example"}}}});
   EXPECT_EQ(moved.status, 422);
   EXPECT_EQ(moved.code(), "secret_required");
-  EXPECT_EQ(world.as(grace).patch(base + "/corp", {{"settings", {{"url", "ldaps://evil.example"}, {"bind_password", {{"value", "her own"}}}}}}).status, 200);
-  EXPECT_EQ(world.as(grace).patch(base + "/corp", {{"settings", {{"users", {{"base", "ou=staff,dc=acme"}}}}}}).status, 200) << "the secret may stay while the server does";
+  EXPECT_EQ(world.as(grace)
+                .patch(base + "/corp", {{"settings", {{"url", "ldaps://evil.example"}, {"bind_password", {{"value", "her own"}}}}}})
+                .status,
+            200);
+  EXPECT_EQ(world.as(grace).patch(base + "/corp", {{"settings", {{"users", {{"base", "ou=staff,dc=acme"}}}}}}).status, 200)
+      << "the secret may stay while the server does";
 }
 
 TEST(Sources, ASourceKeepsItsType) {

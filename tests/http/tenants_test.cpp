@@ -12,7 +12,8 @@ TEST(Tenants, TheCreatorHoldsAdminASuperAdminToo) {
   auto& world = World::shared();
   const auto tenant = world.tenant();
   const auto base = "/v1/tenants/" + tenant;
-  const auto mine = world.root().get(base + "/check?subject=" + encoded("user:" + world.root_email) + "&permission=FLOW&action=DELETE&namespace=any.where");
+  const auto mine = world.root().get(base + "/check?subject=" + encoded("user:" + world.root_email) +
+                                     "&permission=FLOW&action=DELETE&namespace=any.where");
   EXPECT_EQ(mine.body["reason"], "allowed_admin_role") << mine.text;  // R85
 
   const auto ada = world.person("ada");
@@ -58,7 +59,8 @@ TEST(Tenants, AnIdIsTakenOnce) {
 
 TEST(Tenants, BadIdsAndNamesAreRefused) {
   auto& world = World::shared();
-  for (const json& id : {json(""), json("A"), json("-a"), json("a b"), json("a/b"), json(".."), json(std::string(64, 'a')), json(7), json(nullptr), json("a\nb"), json("ä")})
+  for (const json& id : {json(""), json("A"), json("-a"), json("a b"), json("a/b"), json(".."), json(std::string(64, 'a')), json(7),
+                         json(nullptr), json("a\nb"), json("ä")})
     EXPECT_EQ(world.root().post("/v1/tenants", {{"id", id}, {"name", "X"}}).status, 400) << id;
   EXPECT_EQ(world.root().post("/v1/tenants", {{"id", "t-noname"}}).status, 400);
   EXPECT_EQ(world.root().post("/v1/tenants", {{"id", "t-control"}, {"name", "a\tb"}}).status, 400);
@@ -125,7 +127,8 @@ TEST(Tenants, ListsArePagedWithoutLossAndOddPagesAreRefused) {
     path = "/v1/tenants?limit=2&cursor=" + encoded(page.body["next"].get<std::string>());
   }
   EXPECT_EQ(seen, made);
-  for (const char* bad : {"limit=0", "limit=1001", "limit=-1", "limit=x", "limit=", "size=3", "limit=1&limit=2"}) EXPECT_EQ(world.root().get(std::string("/v1/tenants?") + bad).status, 400) << bad;
+  for (const char* bad : {"limit=0", "limit=1001", "limit=-1", "limit=x", "limit=", "size=3", "limit=1&limit=2"})
+    EXPECT_EQ(world.root().get(std::string("/v1/tenants?") + bad).status, 400) << bad;
 }
 
 TEST(People, GroupsMembersAndEffectiveRightsShowTheirWay) {
@@ -147,7 +150,8 @@ TEST(People, GroupsMembersAndEffectiveRightsShowTheirWay) {
   const auto roles = world.store->roles(key);
   for (const auto& role : *roles)
     if (role.name == "Editor") editor = role.id;
-  ASSERT_TRUE(world.store->create_binding(key, {.role = editor, .principal = {PrincipalType::Group, outer->value.id}, .ns = "company.team", .expires_at = {}}, {}));
+  ASSERT_TRUE(world.store->create_binding(
+      key, {.role = editor, .principal = {PrincipalType::Group, outer->value.id}, .ns = "company.team", .expires_at = {}}, {}));
   world.control->changed(key);
 
   const auto effective = world.root().get(base + "/users/grace/effective");
@@ -204,7 +208,8 @@ TEST(People, AnIdOfAnotherTenantDoesNotExistHere) {
   ASSERT_TRUE(user && group);
   const auto user_id = text(PrincipalType::User, user->value.id), group_id = text(PrincipalType::Group, group->value.id);
   EXPECT_EQ(world.root().get("/v1/tenants/" + other + "/users/" + user_id).status, 200);
-  for (const auto& path : {"/users/" + user_id, "/users/" + user_id + "/groups", "/users/" + user_id + "/effective", "/groups/" + group_id, "/groups/" + group_id + "/members"})
+  for (const auto& path : {"/users/" + user_id, "/users/" + user_id + "/groups", "/users/" + user_id + "/effective", "/groups/" + group_id,
+                           "/groups/" + group_id + "/members"})
     EXPECT_EQ(world.root().get("/v1/tenants/" + one + path).status, 404) << path;
   const auto check = world.root().get("/v1/tenants/" + one + "/check?subject=user:" + user_id + "&permission=FLOW&action=READ");
   EXPECT_EQ(check.body["reason"], "denied_unknown_subject");
@@ -221,7 +226,8 @@ TEST(People, ThePageOfAnOlderRevisionIsNotContinued) {
     if (role.name == "Viewer") viewer = role.id;
   const auto self = world.root().get("/v1/tenants/" + tenant + "/users").body["items"][0]["id"].get<std::string>();
   const Principal me{PrincipalType::User, *parse_principal_id(PrincipalType::User, self)};
-  for (const char* ns : {"a", "b", "c"}) ASSERT_TRUE(world.store->create_binding(key, {.role = viewer, .principal = me, .ns = ns, .expires_at = {}}, {}));
+  for (const char* ns : {"a", "b", "c"})
+    ASSERT_TRUE(world.store->create_binding(key, {.role = viewer, .principal = me, .ns = ns, .expires_at = {}}, {}));
   world.control->changed(key);
   const auto first = world.root().get(base + "?limit=3");
   ASSERT_EQ(first.body["items"].size(), 3u) << first.text;
@@ -230,7 +236,8 @@ TEST(People, ThePageOfAnOlderRevisionIsNotContinued) {
   ASSERT_TRUE(world.store->create_binding(key, {.role = viewer, .principal = me, .ns = "d", .expires_at = {}}, {}));
   world.control->changed(key);
   EXPECT_EQ(world.root().get(base + "?limit=3&cursor=" + next).code(), "cursor_expired");
-  for (const char* bad : {"x", "1.1", "1.1:", "1.1:x", ":3"}) EXPECT_EQ(world.root().get(base + "?cursor=" + encoded(bad)).status, 400) << bad;
+  for (const char* bad : {"x", "1.1", "1.1:", "1.1:x", ":3"})
+    EXPECT_EQ(world.root().get(base + "?cursor=" + encoded(bad)).status, 400) << bad;
 }
 
 }  // namespace

@@ -70,9 +70,13 @@ World& World::shared() {
 
 Person World::person(const std::string& name) {
   Person out{.account = {}, .email = fmt::format("{}{}@example.org", name, ++next_), .token = http::make_token()};
-  const auto account = must(store->create_account({.email = out.email, .first_name = name, .last_name = {}, .super_admin = false}, {}), "making an account");
+  const auto account =
+      must(store->create_account({.email = out.email, .first_name = name, .last_name = {}, .super_admin = false}, {}), "making an account");
   out.account = account.id;
-  must(store->create_token(account.id, {.name = "test", .hash = http::token_hash(out.token, "pepper"), .last4 = out.token.substr(36), .expires_at = {}}, {}), "making a token");
+  must(
+      store->create_token(
+          account.id, {.name = "test", .hash = http::token_hash(out.token, "pepper"), .last4 = out.token.substr(36), .expires_at = {}}, {}),
+      "making a token");
   return out;
 }
 
@@ -100,12 +104,18 @@ std::string World::tenant_where(const Person& person, const std::string& permiss
   RoleId admin;
   for (const auto& role : must(store->roles(key), "reading roles"))
     if (role.admin) admin = role.id;
-  must(store->create_binding(key, {.role = admin, .principal = {PrincipalType::User, keeper.id}, .ns = {}, .expires_at = {}}, {}), "binding Admin");
+  must(store->create_binding(key, {.role = admin, .principal = {PrincipalType::User, keeper.id}, .ns = {}, .expires_at = {}}, {}),
+       "binding Admin");
   for (const auto& binding : must(store->bindings(key), "reading bindings"))
     if (binding.principal.id == self) must(store->delete_binding(key, binding.id, {}), "taking Admin away");
   if (!permissions_json.empty()) {
-    const auto role = must(store->create_role(key, {.id = {}, .name = "Some", .description = {}, .managed = false, .admin = false, .permissions = permissions_json}, {}), "making a role").value;
-    must(store->create_binding(key, {.role = role.id, .principal = {PrincipalType::User, self}, .ns = {}, .expires_at = {}}, {}), "binding a role");
+    const auto role =
+        must(store->create_role(
+                 key, {.id = {}, .name = "Some", .description = {}, .managed = false, .admin = false, .permissions = permissions_json}, {}),
+             "making a role")
+            .value;
+    must(store->create_binding(key, {.role = role.id, .principal = {PrincipalType::User, self}, .ns = {}, .expires_at = {}}, {}),
+         "binding a role");
   }
   control->changed(key);
   return id;

@@ -12,8 +12,8 @@
 #include <string>
 
 #include "daemon/http/server.hpp"
-#include "tests/http/client.hpp"
 #include "schema/core/guarded.hpp"
+#include "tests/http/client.hpp"
 #include "tests/support/postgres.hpp"
 #include "tests/support/process.hpp"
 

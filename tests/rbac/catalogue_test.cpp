@@ -89,7 +89,8 @@ TEST(Catalogue, RefusesWhatItCannotUnderstandAndSaysWhere) {
 
 TEST(Catalogue, MoreThan256PairsAreAnErrorWithTheLineR14) {
   std::string json = "{\"permissions\": [\n";
-  for (int i = 0; i < 53; ++i) json += fmt::format("{}{{\"name\":\"P{}\",\"scope\":\"namespace\",\"actions\":[\"A\",\"B\",\"C\",\"D\"]}}\n", i == 0 ? "" : ",", i);
+  for (int i = 0; i < 53; ++i)
+    json += fmt::format("{}{{\"name\":\"P{}\",\"scope\":\"namespace\",\"actions\":[\"A\",\"B\",\"C\",\"D\"]}}\n", i == 0 ? "" : ",", i);
   EXPECT_EQ(problem(json + "]}"), "");  // 212 + 44 = 256
   json += ",{\"name\":\"ONE_MORE\",\"scope\":\"tenant\",\"actions\":[\"A\"]}\n]}";
   EXPECT_NE(problem(json).find("256"), std::string::npos);
@@ -111,7 +112,8 @@ TEST(ManagedRoles, GiveWhatTheTableSays) {
     for (std::size_t i = 0; i < mask->size(); ++i) EXPECT_EQ((*mask)[i] & catalogue->iam()[i], 0U) << role.name;
   }
   EXPECT_EQ(managed_roles().size(), 5U);
-  EXPECT_EQ(sizes, (std::map<std::string_view, std::size_t>{{"Developer", 14 * 4 + 2}, {"Editor", 10 * 4 + 4}, {"Launcher", 9}, {"Viewer", 4}}));
+  EXPECT_EQ(sizes,
+            (std::map<std::string_view, std::size_t>{{"Developer", 14 * 4 + 2}, {"Editor", 10 * 4 + 4}, {"Launcher", 9}, {"Viewer", 4}}));
 }
 
 }  // namespace

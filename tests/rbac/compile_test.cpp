@@ -14,8 +14,13 @@ std::string problem(const World& world) {
 }
 
 World small() {
-  return {.enabled = true, .users = {{1, "ada", ""}}, .groups = {{10, "g"}}, .service_accounts = {{20, "robot"}}, .edges = {{10, 1}},
-          .roles = {{100, "Reader", false, {{"FLOW", {"READ"}}}}}, .bindings = {{1000, 100, 10, "a"}}};
+  return {.enabled = true,
+          .users = {{1, "ada", ""}},
+          .groups = {{10, "g"}},
+          .service_accounts = {{20, "robot"}},
+          .edges = {{10, 1}},
+          .roles = {{100, "Reader", false, {{"FLOW", {"READ"}}}}},
+          .bindings = {{1000, 100, 10, "a"}}};
 }
 
 TEST(Compile, CountsWhatItHolds) {
@@ -97,7 +102,13 @@ TEST(Compile, TheSameEdgeFromTwoOriginsIsOneMembership) {
 // fit is answered from the rows, just as exactly.
 TEST(Compile, AChainThatCannotBeFlattenedIsStillAnsweredExactly) {
   constexpr std::uint64_t kDepth = 3000;
-  World world{.enabled = true, .users = {{1, "ada", ""}}, .groups = {}, .service_accounts = {}, .edges = {{10, 1}}, .roles = {{100, "Reader", false, {{"FLOW", {"READ"}}}}}, .bindings = {}};
+  World world{.enabled = true,
+              .users = {{1, "ada", ""}},
+              .groups = {},
+              .service_accounts = {},
+              .edges = {{10, 1}},
+              .roles = {{100, "Reader", false, {{"FLOW", {"READ"}}}}},
+              .bindings = {}};
   for (std::uint64_t i = 0; i < kDepth; ++i) {
     world.groups.push_back({10 + i, fmt::format("g{}", i)});
     if (i > 0) world.edges.push_back({10 + i, 9 + i});
@@ -108,13 +119,20 @@ TEST(Compile, AChainThatCannotBeFlattenedIsStillAnsweredExactly) {
   for (const std::uint64_t i : {0, 1, 1500, 2998, 2999}) {
     const auto ns = fmt::format("n{}", i);
     EXPECT_EQ(snapshot->check({PrincipalType::User, {1}}, "FLOW", "READ", ns, at(0)), (Decision{true, Reason::AllowedBinding})) << i;
-    EXPECT_EQ(snapshot->check({PrincipalType::User, {1}}, "FLOW", "CREATE", ns, at(0)), (Decision{false, Reason::DeniedActionMissing})) << i;
+    EXPECT_EQ(snapshot->check({PrincipalType::User, {1}}, "FLOW", "CREATE", ns, at(0)), (Decision{false, Reason::DeniedActionMissing}))
+        << i;
     EXPECT_EQ(snapshot->check({PrincipalType::Group, {10 + 1500}}, "FLOW", "READ", ns, at(0)).allowed, i >= 1500) << i;
   }
 }
 
 TEST(Compile, VeryDeepNestingNeedsNoStack) {
-  World world{.enabled = true, .users = {{1, "ada", ""}}, .groups = {}, .service_accounts = {}, .edges = {{10, 1}}, .roles = {{100, "Reader", false, {{"FLOW", {"READ"}}}}}, .bindings = {}};
+  World world{.enabled = true,
+              .users = {{1, "ada", ""}},
+              .groups = {},
+              .service_accounts = {},
+              .edges = {{10, 1}},
+              .roles = {{100, "Reader", false, {{"FLOW", {"READ"}}}}},
+              .bindings = {}};
   constexpr std::uint64_t kDepth = 200000;
   for (std::uint64_t i = 0; i < kDepth; ++i) {
     world.groups.push_back({10 + i, fmt::format("g{}", i)});
@@ -125,8 +143,16 @@ TEST(Compile, VeryDeepNestingNeedsNoStack) {
   builder->user({1}, "ada", "", true, false);
   for (const auto& group : world.groups) builder->group({group.id}, group.name, group.name, true);
   for (const auto& edge : world.edges) builder->edge({edge.group}, {edge.member});
-  builder->role({.id = {100}, .name = "Reader", .description = {}, .managed = false, .admin = false, .permissions = R"({"FLOW":["READ"]})"});
-  builder->binding({.id = {1}, .role = {100}, .principal = {PrincipalType::Group, {10 + kDepth - 1}}, .ns = {}, .expires_at = {}, .source = {}, .created_at = {}, .created_by = {}});
+  builder->role(
+      {.id = {100}, .name = "Reader", .description = {}, .managed = false, .admin = false, .permissions = R"({"FLOW":["READ"]})"});
+  builder->binding({.id = {1},
+                    .role = {100},
+                    .principal = {PrincipalType::Group, {10 + kDepth - 1}},
+                    .ns = {},
+                    .expires_at = {},
+                    .source = {},
+                    .created_at = {},
+                    .created_by = {}});
   const auto snapshot = builder->finish();
   ASSERT_TRUE(snapshot) << snapshot.error().what;
   EXPECT_TRUE((*snapshot)->check({PrincipalType::User, {1}}, "FLOW", "READ", {}, at(0)).allowed);
@@ -139,7 +165,9 @@ TEST(Compile, LongNamesAreFoundToo) {
     world.users[0].email = std::string(length, 'y');
     const auto snapshot = compile(world);
     for (const auto& key : {world.users[0].username, world.users[0].email})
-      EXPECT_TRUE(snapshot->check({.type = PrincipalType::User, .key = key, .permission = "FLOW", .action = "READ", .ns = "a", .at = at(0)}).allowed) << length;
+      EXPECT_TRUE(snapshot->check({.type = PrincipalType::User, .key = key, .permission = "FLOW", .action = "READ", .ns = "a", .at = at(0)})
+                      .allowed)
+          << length;
   }
 }
 

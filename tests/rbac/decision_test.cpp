@@ -11,7 +11,10 @@ constexpr std::uint64_t kReader = 1, kAdmin = 2, kUsers = 3, kWriter = 4;
 /// A tenant with people, two groups, a robot and four roles, and no binding at all.
 World village() {
   return {.enabled = true,
-          .users = {{kAda, "ada", "ada@example.com"}, {kBob, "bob", "bob@example.com"}, {kCleo, "cleo", "", false}, {kRoot, "root", "root@example.com", true, true}},
+          .users = {{kAda, "ada", "ada@example.com"},
+                    {kBob, "bob", "bob@example.com"},
+                    {kCleo, "cleo", "", false},
+                    {kRoot, "root", "root@example.com", true, true}},
           .groups = {{kGroup, "Night Watch"}, {kOuter, "Everybody"}},
           .service_accounts = {{kRobot, "robot"}},
           .edges = {},
@@ -107,7 +110,13 @@ TEST(Decision, HerOwnNameAsHerOwnMailIsNotAmbiguousR7) {
 
 // Small tables, made many times: every now and then the two keys of a person meet in one run of slots with equal tags.
 TEST(Decision, ASharedMailNeverSpoilsAUsernameR7) {
-  const World world{.enabled = true, .users = {{1, "ada", "desk"}, {2, "bob", "desk"}, {3, "cleo", "bin", false}, {4, "dot", "bin"}}, .groups = {}, .service_accounts = {}, .edges = {}, .roles = {}, .bindings = {}};
+  const World world{.enabled = true,
+                    .users = {{1, "ada", "desk"}, {2, "bob", "desk"}, {3, "cleo", "bin", false}, {4, "dot", "bin"}},
+                    .groups = {},
+                    .service_accounts = {},
+                    .edges = {},
+                    .roles = {},
+                    .bindings = {}};
   const auto reason = [](const Snapshot& snapshot, std::string_view key) {
     return snapshot.check({.type = PrincipalType::User, .key = key, .permission = "FLOW", .action = "READ", .ns = {}, .at = {}}).reason;
   };
@@ -163,7 +172,8 @@ TEST(Decision, AdminIsNamedBeforeANearerBindingR97) {
 TEST(Decision, ARoleThatListsEveryPairIsNotAdminR80) {
   auto world = village();
   WorldRole all{9, "Everything", false, {}};
-  for (const auto& permission : Catalogue::built_in()->permissions()) all.permissions[permission.name] = {permission.actions.begin(), permission.actions.end()};
+  for (const auto& permission : Catalogue::built_in()->permissions())
+    all.permissions[permission.name] = {permission.actions.begin(), permission.actions.end()};
   world.roles.push_back(all);
   EXPECT_EQ(code(with(world, {{1, 9, kAda}}), {}), "allowed_binding");
   EXPECT_EQ(code(with(world, {{1, 9, kAda}, {2, kAdmin, kAda}}), {}), "allowed_admin_role");
@@ -171,8 +181,10 @@ TEST(Decision, ARoleThatListsEveryPairIsNotAdminR80) {
 
 TEST(Decision, ANamespaceBindingCoversItselfAndBelowR28) {
   const auto world = with(village(), {{1, kReader, kAda, "a.b"}});
-  for (const auto* ns : {"a.b", "a.b.c", "a.b.c.d", "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p"}) EXPECT_EQ(code(world, {.ns = ns}), "allowed_binding") << ns;
-  for (const auto* ns : {"a", "a.c", "a.bc", "a.b-c", "b", "ab", "x.a.b"}) EXPECT_EQ(code(world, {.ns = ns}), "denied_wrong_namespace") << ns;
+  for (const auto* ns : {"a.b", "a.b.c", "a.b.c.d", "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p"})
+    EXPECT_EQ(code(world, {.ns = ns}), "allowed_binding") << ns;
+  for (const auto* ns : {"a", "a.c", "a.bc", "a.b-c", "b", "ab", "x.a.b"})
+    EXPECT_EQ(code(world, {.ns = ns}), "denied_wrong_namespace") << ns;
 }
 
 TEST(Decision, ANewNamespaceInheritsFromAncestorsThatCarryBindingsR29) {
@@ -203,7 +215,8 @@ TEST(Decision, TheNamespaceOfATenantPairIsIgnoredR31) {
 }
 
 TEST(Decision, RightsAreTheUnionHoweverTheyComeR33R42) {
-  const auto world = with(village(), {{1, kReader, kOuter}, {2, kReader, kGroup}, {3, kWriter, kAda, "x"}}, {{kGroup, kAda}, {kGroup, kAda}, {kOuter, kGroup}, {kOuter, kAda}});
+  const auto world = with(village(), {{1, kReader, kOuter}, {2, kReader, kGroup}, {3, kWriter, kAda, "x"}},
+                          {{kGroup, kAda}, {kGroup, kAda}, {kOuter, kGroup}, {kOuter, kAda}});
   EXPECT_EQ(code(world, {.ns = "x"}), "allowed_binding");
   EXPECT_EQ(code(world, {.action = "CREATE", .ns = "x"}), "allowed_binding");
   EXPECT_EQ(code(world, {.subject = "user:bob"}), "denied_no_binding");
@@ -212,7 +225,8 @@ TEST(Decision, RightsAreTheUnionHoweverTheyComeR33R42) {
 TEST(Decision, GroupLoopsEndByThemselvesR42) {
   auto world = village();
   world.groups.push_back({23, "Third"});
-  world = with(world, {{1, kReader, 23, "a"}, {2, kWriter, kOuter, "a"}}, {{kGroup, kAda}, {kOuter, kGroup}, {23, kOuter}, {kGroup, 23}, {kGroup, kGroup}});
+  world = with(world, {{1, kReader, 23, "a"}, {2, kWriter, kOuter, "a"}},
+               {{kGroup, kAda}, {kOuter, kGroup}, {23, kOuter}, {kGroup, 23}, {kGroup, kGroup}});
   EXPECT_EQ(code(world, {.ns = "a"}), "allowed_binding");
   EXPECT_EQ(code(world, {.action = "CREATE", .ns = "a"}), "allowed_binding");
   EXPECT_EQ(code(world, {.subject = "group:third", .action = "CREATE", .ns = "a"}), "allowed_binding");
@@ -220,7 +234,8 @@ TEST(Decision, GroupLoopsEndByThemselvesR42) {
 }
 
 TEST(Decision, ABindingEndsAtItsInstantWithoutAWriteR37) {
-  const auto world = with(village(), {{1, kReader, kGroup, std::nullopt, at(200)}, {2, kWriter, kAda}, {3, kAdmin, kAda, "a", at(300)}}, {{kGroup, kAda}});
+  const auto world =
+      with(village(), {{1, kReader, kGroup, std::nullopt, at(200)}, {2, kWriter, kAda}, {3, kAdmin, kAda, "a", at(300)}}, {{kGroup, kAda}});
   for (const auto as_of : {at(0), at(199), at(200), at(250), at(400)}) {  // however old the snapshot is
     EXPECT_EQ(code(world, {.when = at(199)}, as_of), "allowed_binding");
     EXPECT_EQ(code(world, {.when = at(200)}, as_of), "denied_wrong_namespace");
@@ -234,7 +249,8 @@ TEST(Decision, ABindingEndsAtItsInstantWithoutAWriteR37) {
 TEST(Decision, ASuperAdminHoldsTheIamPairsWithoutARoleR70) {
   for (const auto& permission : Catalogue::built_in()->permissions())
     for (const auto& action : permission.actions)
-      EXPECT_EQ(code(village(), {.subject = "user:root", .permission = permission.name, .action = action}), permission.iam ? "allowed_super_admin" : "denied_no_binding");
+      EXPECT_EQ(code(village(), {.subject = "user:root", .permission = permission.name, .action = action}),
+                permission.iam ? "allowed_super_admin" : "denied_no_binding");
   EXPECT_EQ(code(village(), {.subject = "user:root", .permission = "USER", .ns = "a"}), "allowed_super_admin");
 }
 

@@ -33,7 +33,8 @@ TEST(Grants, ListEveryChainOnceAndSortedR102R103) {
 }
 
 TEST(Grants, LeaveOutWhatHasExpired) {
-  EXPECT_THAT(lines(diamond(), 1, 0, at(49)), ElementsAre("Admin@* via right", "Reader@*", "Reader@* via left", "Reader@a via left>top", "Reader@a via right>top"));
+  EXPECT_THAT(lines(diamond(), 1, 0, at(49)),
+              ElementsAre("Admin@* via right", "Reader@*", "Reader@* via left", "Reader@a via left>top", "Reader@a via right>top"));
 }
 
 TEST(Grants, TheLimitCutsTheSortedListR103) {
@@ -45,7 +46,8 @@ TEST(Grants, ALoopShowsNoChainTwiceR103) {
   auto world = diamond();
   world.edges.push_back({10, 12});  // top is in left: left>top>left would go round
   world.edges.push_back({11, 12});
-  EXPECT_THAT(lines(world, 1), ElementsAre("Admin@* via left>top>right", "Admin@* via right", "Reader@*", "Reader@a via left>top", "Reader@a via right>top"));
+  EXPECT_THAT(lines(world, 1), ElementsAre("Admin@* via left>top>right", "Admin@* via right", "Reader@*", "Reader@a via left>top",
+                                           "Reader@a via right>top"));
   EXPECT_THAT(lines(world, 12), ElementsAre("Admin@* via right", "Reader@a"));
 }
 
@@ -67,7 +69,13 @@ TEST(Grants, OfNobodyAreNone) {
 
 // Forty layers of two groups make 2^40 chains; the first ten must not wait for the others.
 TEST(Grants, AFewOfVeryManyChainsComeAtOnce) {
-  World world{.enabled = true, .users = {{1, "ada", ""}}, .groups = {}, .service_accounts = {}, .edges = {}, .roles = {{100, "Reader", false, {{"FLOW", {"READ"}}}}}, .bindings = {}};
+  World world{.enabled = true,
+              .users = {{1, "ada", ""}},
+              .groups = {},
+              .service_accounts = {},
+              .edges = {},
+              .roles = {{100, "Reader", false, {{"FLOW", {"READ"}}}}},
+              .bindings = {}};
   for (std::uint64_t i = 0; i < 80; ++i) {
     world.groups.push_back({10 + i, fmt::format("g{:03}", i)});
     if (i < 2) {
@@ -86,13 +94,20 @@ TEST(Grants, AFewOfVeryManyChainsComeAtOnce) {
 
 // A clique of 16 groups has no end of simple chains, and most of its ways lead nowhere once the only exit is behind.
 TEST(Grants, ATangleWithOneExitDoesNotLoseItsWay) {
-  World world{.enabled = true, .users = {{1, "ada", ""}}, .groups = {}, .service_accounts = {}, .edges = {}, .roles = {{100, "Reader", false, {{"FLOW", {"READ"}}}}}, .bindings = {}};
+  World world{.enabled = true,
+              .users = {{1, "ada", ""}},
+              .groups = {},
+              .service_accounts = {},
+              .edges = {},
+              .roles = {{100, "Reader", false, {{"FLOW", {"READ"}}}}},
+              .bindings = {}};
   for (std::uint64_t i = 0; i < 16; ++i) {
     world.groups.push_back({10 + i, fmt::format("g{:03}", i)});
     for (std::uint64_t j = 0; j < 16; ++j) world.edges.push_back({10 + i, 10 + j});
   }
   world.groups.push_back({50, "exit"});
-  world.edges.erase(std::remove_if(world.edges.begin(), world.edges.end(), [](const WorldEdge& e) { return e.member > 25; }), world.edges.end());
+  world.edges.erase(std::remove_if(world.edges.begin(), world.edges.end(), [](const WorldEdge& e) { return e.member > 25; }),
+                    world.edges.end());
   world.edges.push_back({10, 1});
   world.edges.push_back({50, 10});
   world.bindings = {{1000, 100, 50}};

@@ -37,7 +37,8 @@ World random_world(Dice& dice, const Catalogue& catalogue) {
   const auto next = [&] { return id += 1 + dice.below(3); };
   const auto users = dice.below(14), groups = dice.below(9), accounts = dice.below(3);
   for (std::size_t i = 0; i < users; ++i)
-    world.users.push_back({next(), fmt::format("U{}", dice.below(10)), dice.chance(60) ? fmt::format("u{}", dice.below(12)) : "", dice.chance(75), dice.chance(15)});
+    world.users.push_back({next(), fmt::format("U{}", dice.below(10)), dice.chance(60) ? fmt::format("u{}", dice.below(12)) : "",
+                           dice.chance(75), dice.chance(15)});
   for (std::size_t i = 0; i < groups; ++i) world.groups.push_back({next(), fmt::format("Group {}", dice.below(7)), dice.chance(80)});
   for (std::size_t i = 0; i < accounts; ++i) world.service_accounts.push_back({next(), fmt::format("sa-{}", i), dice.chance(70)});
   std::vector<std::uint64_t> everybody;
@@ -82,7 +83,8 @@ Question random_question(Dice& dice, const World& world, const Catalogue& catalo
 }
 
 std::string shown(const Question& q) {
-  return fmt::format("{}:{} {} {} {} at {}", name_of(q.type), q.key, q.permission, q.action, q.ns.value_or("*"), q.at.time_since_epoch().count() / 1000000);
+  return fmt::format("{}:{} {} {} {} at {}", name_of(q.type), q.key, q.permission, q.action, q.ns.value_or("*"),
+                     q.at.time_since_epoch().count() / 1000000);
 }
 
 class RandomTenants : public testing::TestWithParam<unsigned> {};
@@ -121,7 +123,8 @@ TEST_P(RandomTenants, GrantsSayTheSameAsChecksR105) {
       bool admin = false, other = false;
       const auto grants = snapshot->grants({PrincipalType::User, {user.id}}, q.at, 0);
       for (const auto& grant : grants) {
-        const auto& role = *std::find_if(world.roles.begin(), world.roles.end(), [&](const WorldRole& r) { return r.id == grant.role.value; });
+        const auto& role =
+            *std::find_if(world.roles.begin(), world.roles.end(), [&](const WorldRole& r) { return r.id == grant.role.value; });
         const auto actions = role.permissions.find(permission->name);
         if (!role.admin && (actions == role.permissions.end() || !actions->second.contains(std::string(q.action)))) continue;
         if (grant.ns && (permission->scope == Scope::Tenant || !q.ns || !covers(*grant.ns, *q.ns))) continue;

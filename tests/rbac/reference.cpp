@@ -24,12 +24,25 @@ void feed(const World& world, AuthorizationSink& sink) {
   for (const auto& edge : world.edges) sink.edge({edge.group}, {edge.member});
   for (const auto& role : world.roles) {
     std::string json;
-    for (const auto& [permission, actions] : role.permissions) json += fmt::format(R"({}"{}":["{}"])", json.empty() ? "" : ",", permission, fmt::join(actions, R"(",")"));
-    sink.role({.id = {role.id}, .name = role.name, .description = {}, .managed = false, .admin = role.admin, .permissions = role.admin ? "" : "{" + json + "}"});
+    for (const auto& [permission, actions] : role.permissions)
+      json += fmt::format(R"({}"{}":["{}"])", json.empty() ? "" : ",", permission, fmt::join(actions, R"(",")"));
+    sink.role({.id = {role.id},
+               .name = role.name,
+               .description = {},
+               .managed = false,
+               .admin = role.admin,
+               .permissions = role.admin ? "" : "{" + json + "}"});
   }
   for (const auto& binding : world.bindings) {
     const auto principal = world.principal(binding.principal).value_or(Principal{PrincipalType::User, {binding.principal}});
-    sink.binding({.id = {binding.id}, .role = {binding.role}, .principal = principal, .ns = binding.ns, .expires_at = binding.expires, .source = {}, .created_at = {}, .created_by = {}});
+    sink.binding({.id = {binding.id},
+                  .role = {binding.role},
+                  .principal = principal,
+                  .ns = binding.ns,
+                  .expires_at = binding.expires,
+                  .source = {},
+                  .created_at = {},
+                  .created_by = {}});
   }
 }
 
@@ -96,8 +109,8 @@ Decision reference_of(const World& world, const Permission& permission, const Qu
     if (!role_names(role, name, action)) continue;
     pair_somewhere = true;
     if (binding.ns) {
-      if (permission.scope == Scope::Tenant) continue;                                  // R30
-      if (!q.ns || !is_covered(*binding.ns, std::string(*q.ns))) continue;              // R28, R31
+      if (permission.scope == Scope::Tenant) continue;                      // R30
+      if (!q.ns || !is_covered(*binding.ns, std::string(*q.ns))) continue;  // R28, R31
     }
     (role.admin ? admin : other) = true;
   }
@@ -145,7 +158,8 @@ Decision reference(const World& world, const Catalogue& catalogue, const Questio
   switch (q.type) {
     case PrincipalType::User:
       for (const auto& user : world.users)
-        if ((!user.username.empty() && fold(user.username) == key) || (!user.email.empty() && fold(user.email) == key)) note(user.id, user.active);
+        if ((!user.username.empty() && fold(user.username) == key) || (!user.email.empty() && fold(user.email) == key))
+          note(user.id, user.active);
       break;
     case PrincipalType::Group:
       for (const auto& group : world.groups)

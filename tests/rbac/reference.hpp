@@ -71,6 +71,8 @@ void feed(const World& world, AuthorizationSink& sink);
 /// Seconds after the epoch: the tests' clock.
 [[nodiscard]] inline TimePoint at(std::int64_t seconds) { return TimePoint(std::chrono::seconds(seconds)); }
 
-inline void PrintTo(const Decision& decision, std::ostream* out) { *out << (decision.allowed ? "yes " : "no ") << name_of(decision.reason); }
+inline void PrintTo(const Decision& decision, std::ostream* out) {
+  *out << (decision.allowed ? "yes " : "no ") << name_of(decision.reason);
+}
 
 }  // namespace rosterd::rbac

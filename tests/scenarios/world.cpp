@@ -1,5 +1,6 @@
 #include "tests/scenarios/world.hpp"
 
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
 
@@ -52,7 +53,8 @@ std::string counted(const ChangeCounts& counts) {
   const auto add = [&](std::uint64_t count, std::string_view what) {
     if (count > 0) out += fmt::format("{}{} {}", out.empty() ? "" : ", ", count, what);
   };
-  for (const auto kind : {ChangeKind::Added, ChangeKind::Changed, ChangeKind::Suspended, ChangeKind::Resumed, ChangeKind::Purged, ChangeKind::Skipped}) {
+  for (const auto kind :
+       {ChangeKind::Added, ChangeKind::Changed, ChangeKind::Suspended, ChangeKind::Resumed, ChangeKind::Purged, ChangeKind::Skipped}) {
     add(counts.users[static_cast<std::size_t>(kind)], fmt::format("users {}", name_of(kind)));
     add(counts.groups[static_cast<std::size_t>(kind)], fmt::format("groups {}", name_of(kind)));
   }
@@ -61,6 +63,13 @@ std::string counted(const ChangeCounts& counts) {
   add(counts.bindings_added, "bindings added");
   add(counts.bindings_removed, "bindings removed");
   return out;
+}
+
+/// " < ada" for a membership: the stable id of the member.
+std::string member_of(const Change& change) {
+  if (change.type != ObjectType::Membership) return "";
+  const auto shape = nlohmann::json::parse(change.after.empty() ? change.before : change.after);
+  return " < " + shape.at("member_external_id").get<std::string>();
 }
 
 std::vector<Role> managed_roles() {
@@ -85,8 +94,9 @@ World::World() : clock_(SystemClock().now()) {
   options.pool_size = 4;
   store_ = must(PostgresStore::open(options));
   actor_.by = "scenario";
-  const auto account = must(store_->set_up({.email = "root@acme.test", .first_name = "Root", .last_name = "Admin", .super_admin = true},
-                                           {.name = "first", .hash = std::string(32, 'h'), .last4 = "hhhh", .expires_at = std::nullopt}, actor_));
+  const auto account =
+      must(store_->set_up({.email = "root@acme.test", .first_name = "Root", .last_name = "Admin", .super_admin = true},
+                          {.name = "first", .hash = std::string(32, 'h'), .last4 = "hhhh", .expires_at = std::nullopt}, actor_));
   admin_ = account.id;
   must(store_->create_tenant({.id = tenant_, .name = "Acme", .creator = admin_, .managed_roles = managed_roles()}, actor_));
   NewSource source;
@@ -120,6 +130,8 @@ std::string World::answer(const std::string& line, const std::vector<std::string
   if (verb == "advance") return advance(words.at(1));
   if (verb == "status") return status();
   if (verb == "verified") return verified();
+  if (verb == "cursors") return cursors();
+  if (verb == "plan") return plan();
   throw std::runtime_error("unknown command: " + line);
 }
 
@@ -127,6 +139,7 @@ std::string World::answer(const std::string& line, const std::vector<std::string
 ///   user ID [username=… email=… ou=… disabled=WHY]      users PREFIX COUNT [ou=…]
 ///   group ID [name=… members=a,b members=PREFIX1..N complete=no]
 ///   skip user|group ID WHY          hide ID            presence ID out_of_scope|gone|unknown|in_scope
+///   cursor TEXT                     refuses-cursors
 ///   unreadable CONTAINER            broken WHY         error unauthorized|unavailable|invalid WHY      verify-error WHY
 std::string World::directory(const Words&, const std::vector<std::string>& input) {
   directory_.clear();
@@ -170,7 +183,8 @@ std::string World::directory(const Words&, const std::vector<std::string>& input
           }
           const auto digits = member.find_first_of("0123456789");
           const auto last = std::stoi(member.substr(dots + 2));
-          for (int at = std::stoi(member.substr(digits)); at <= last; ++at) group.members.push_back("id:" + member.substr(0, digits) + std::to_string(at));
+          for (int at = std::stoi(member.substr(digits)); at <= last; ++at)
+            group.members.push_back("id:" + member.substr(0, digits) + std::to_string(at));
         }
       }
       directory_.groups.push_back(group);
@@ -194,9 +208,15 @@ std::string World::directory(const Words&, const std::vector<std::string>& input
       directory_.broken = rest_of(line, 1);
     } else if (what == "error") {
       const auto& code = words.at(1);
-      directory_.read_error = Error{.code = code == "unauthorized" ? Errc::Unauthorized : code == "invalid" ? Errc::InvalidInput : Errc::Unavailable,
+      directory_.read_error = Error{.code = code == "unauthorized" ? Errc::Unauthorized
+                                            : code == "invalid"    ? Errc::InvalidInput
+                                                                   : Errc::Unavailable,
                                     .what = rest_of(line, 2),
                                     .slug = {}};
+    } else if (what == "cursor") {
+      directory_.cursor = words.at(1);
+    } else if (what == "refuses-cursors") {
+      directory_.refuses_cursors = true;
     } else if (what == "verify-error") {
       directory_.verify_error = Error{.code = Errc::Unavailable, .what = rest_of(line, 1), .slug = {}};
     } else {
@@ -232,7 +252,8 @@ std::string World::source(const Words& words, const std::vector<std::string>& in
     const auto rule = split(line, ' ');
     if (rule.at(0) != "map") throw std::runtime_error("unknown line of a source: " + line);
     if (rule.at(1) == "none") continue;
-    changed.role_mappings.push_back({.group = rule.at(1), .role = rule.at(2), .ns = rule.size() > 3 ? std::optional(rule[3]) : std::nullopt});
+    changed.role_mappings.push_back(
+        {.group = rule.at(1), .role = rule.at(2), .ns = rule.size() > 3 ? std::optional(rule[3]) : std::nullopt});
   }
   source_ = must(store_->change_source(tenant_, source_.id, changed, 0, actor_)).value;
   return "";
@@ -266,9 +287,9 @@ std::string World::told(const Run& run) {
 }
 
 std::string World::sync(const Words& words) {
-  bool dry_run = false;
-  for (const auto& word : words) dry_run = dry_run || word == "--dry-run";
-  must(store_->request_run(tenant_, source_.id, RunMode::Full, dry_run, actor_));
+  bool dry_run = false, automatic = false;
+  for (const auto& word : words) dry_run = dry_run || word == "--dry-run", automatic = automatic || word == "--auto";
+  must(store_->request_run(tenant_, source_.id, automatic ? RunMode::Auto : RunMode::Full, dry_run, actor_));
   return execute();
 }
 
@@ -329,7 +350,8 @@ std::string World::users() {
     std::string state = user.active() ? "active" : "suspended";
     if (user.admin_suspended) state += " by an administrator";
     if (user.source_suspended != Leaving::None) state += fmt::format(" {}", name_of(user.source_suspended));
-    out += fmt::format("{} {} {} {} {}\n", id, number({.type = PrincipalType::User, .id = user.id}), user.username, user.email.value_or("-"), state);
+    out += fmt::format("{} {} {} {} {}\n", id, number({.type = PrincipalType::User, .id = user.id}), user.username,
+                       user.email.value_or("-"), state);
   }
   return out.empty() ? "none\n" : out;
 }
@@ -413,7 +435,8 @@ std::string World::check(const Words& words) {
   must(store_->load_authorization(tenant_, *builder));
   const auto snapshot = must(builder->finish());
   const Principal who{.type = PrincipalType::User, .id = find(PrincipalType::User, words.at(1))};
-  const auto decision = snapshot->check(who, words.at(2), words.at(3), words.size() > 4 ? std::optional<std::string_view>(words[4]) : std::nullopt, clock_.now());
+  const auto decision = snapshot->check(who, words.at(2), words.at(3),
+                                        words.size() > 4 ? std::optional<std::string_view>(words[4]) : std::nullopt, clock_.now());
   auto out = fmt::format("{}\n", rbac::name_of(decision.reason));
   for (const auto& grant : snapshot->grants(who, clock_.now(), 0)) {
     out += "  " + grant.role_name + (grant.ns ? " in " + *grant.ns : "");
@@ -433,7 +456,8 @@ std::string World::changes() {
   do {
     auto page = must(store_->changes(tenant_, last_run_, {.limit = 1000, .cursor = cursor, .query = {}}));
     for (const auto& change : page.items)
-      lines.push_back(fmt::format("{} {} {}: {}", name_of(change.type), change.external_id, name_of(change.kind), change.reason));
+      lines.push_back(
+          fmt::format("{} {}{} {}: {}", name_of(change.type), change.external_id, member_of(change), name_of(change.kind), change.reason));
     cursor = page.next;
   } while (!cursor.empty());
   return joined(lines);
@@ -456,6 +480,21 @@ std::string World::status() {
   out += revision_ && *revision_ == revision ? "revision as before\n" : "revision moved\n";
   revision_ = revision;
   return out;
+}
+
+/// The cursors that reads have begun with since it was last asked for.
+std::string World::cursors() {
+  std::string out;
+  for (const auto& cursor : std::exchange(directory_.asked_from, {})) out += cursor.empty() ? "from the start\n" : "from " + cursor + "\n";
+  return out.empty() ? "none\n" : out;
+}
+
+/// Whether the last run's plan has the hash of the one asked about before.
+std::string World::plan() {
+  const auto run = must(store_->run(tenant_, last_run_));
+  const auto hash = run.plan ? run.plan->hash : std::string("none");
+  const auto before = std::exchange(plan_, hash);
+  return before == hash ? "the same plan as before\n" : "another plan\n";
 }
 
 std::string World::verified() { return fmt::format("{} ids asked for\n", directory_.verified.exchange(0)); }

@@ -39,8 +39,10 @@ class World {
   std::string advance(const std::string& duration);
   std::string status();
   std::string verified();
+  std::string cursors();
+  std::string plan();
 
-  std::string execute();               ///< claims and runs what is due; one line about it
+  std::string execute();  ///< claims and runs what is due; one line about it
   std::string told(const Run& run);
   std::string number(const Principal& principal);  ///< "#1": the same principal keeps its number through a conversation
   std::string name(const Principal& principal);
@@ -56,6 +58,7 @@ class World {
   AccountId admin_;
   Actor actor_;
   RunId last_run_;
+  std::string plan_;
   std::optional<Revision> revision_;
   std::map<Principal, int> numbers_;
 };

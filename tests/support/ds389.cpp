@@ -19,7 +19,8 @@ std::string next_instance() {
 }
 
 std::string replaced(std::string text, std::string_view what, std::string_view with) {
-  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size())) text.replace(at, what.size(), with);
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size()))
+    text.replace(at, what.size(), with);
   return text;
 }
 
@@ -36,16 +37,19 @@ Private389::Private389() : instance_(next_instance()), dir_("rds"), namespace_("
   // dscreate takes its paths from defaults.inf, which it looks for under $PREFIX: a copy that points into our folder and knows no systemd
   // (dscreate 2.3 calls systemctl even with "systemd = False" unless with_systemd is 0).
   std::string defaults = replaced(read_file(kDefaults), "with_systemd = 1", "with_systemd = 0");
-  constexpr std::array kOurs = {"/etc/dirsrv/slapd-", "/usr/lib/x86_64-linux-gnu/dirsrv/slapd-", "/var", "/run/", "/dev/shm/", "/etc/default", "/etc/tmpfiles.d"};
+  constexpr std::array kOurs = {
+      "/etc/dirsrv/slapd-", "/usr/lib/x86_64-linux-gnu/dirsrv/slapd-", "/var", "/run/", "/dev/shm/", "/etc/default", "/etc/tmpfiles.d"};
   for (const char* path : kOurs) defaults = replaced(defaults, std::string("= ") + path, fmt::format("= {}{}", dir, path));
   dir_.write("share/dirsrv/inf/defaults.inf", defaults, 0644);
-  for (const char* folder : {"etc/dirsrv", "etc/default", "etc/tmpfiles.d", "run/dirsrv", "run/lock/dirsrv", "dev/shm", "var/lib/dirsrv", "var/log/dirsrv"})
+  for (const char* folder :
+       {"etc/dirsrv", "etc/default", "etc/tmpfiles.d", "run/dirsrv", "run/lock/dirsrv", "dev/shm", "var/lib/dirsrv", "var/log/dirsrv"})
     std::filesystem::create_directories(dir_.path() / folder);
-  const std::string answers = dir_.write("instance.inf", fmt::format("[general]\nconfig_version = 2\nfull_machine_name = localhost\nstart = False\nsystemd = False\n"
-                                                                     "selinux = False\nstrict_host_checking = False\n[slapd]\ninstance_name = {}\nroot_password = {}\n"
-                                                                     "port = 3893\nsecure_port = 6363\nuser = root\ngroup = root\nprefix = /usr\n"
-                                                                     "[backend-userroot]\nsuffix = {}\nsample_entries = yes\n",
-                                                                     instance_, admin_password(), base_dn()));
+  const std::string answers = dir_.write(
+      "instance.inf", fmt::format("[general]\nconfig_version = 2\nfull_machine_name = localhost\nstart = False\nsystemd = False\n"
+                                  "selinux = False\nstrict_host_checking = False\n[slapd]\ninstance_name = {}\nroot_password = {}\n"
+                                  "port = 3893\nsecure_port = 6363\nuser = root\ngroup = root\nprefix = /usr\n"
+                                  "[backend-userroot]\nsuffix = {}\nsample_entries = yes\n",
+                                  instance_, admin_password(), base_dn()));
   run_ok({"dscreate", "from-file", answers}, {.env = {{"PREFIX", dir}}, .netns = namespace_.name()});
   start();
 }

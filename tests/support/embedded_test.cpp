@@ -19,11 +19,11 @@
 namespace rosterd {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
 using test::PrivatePostgres;
 using test::TempDir;
 using test::wait_until;
+using testing::AllOf;
+using testing::HasSubstr;
 
 /// What was logged, by event name.
 Guarded<std::vector<std::string>>& logged() {
@@ -77,9 +77,15 @@ TEST_F(Embedded, GivesAnOwnerAndAnApplicationRoleWithoutPrivilegesOnASafelyTuned
   EXPECT_EQ(show("unix_socket_permissions"), "0700");
   EXPECT_EQ(show("jit"), "off");
   EXPECT_EQ(show("max_connections"), "50");
-  EXPECT_EQ(PrivatePostgres::query(server->app_url(), "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user"), "f\tf\tf\tf");
-  EXPECT_EQ(PrivatePostgres::query(server->app_url(), "SELECT pg_get_userbyid(datdba) = current_user FROM pg_database WHERE datname = current_database()"), "f");
-  EXPECT_EQ(PrivatePostgres::query(server->owner_url(), "SELECT pg_get_userbyid(datdba) = current_user FROM pg_database WHERE datname = current_database()"), "t");
+  EXPECT_EQ(PrivatePostgres::query(server->app_url(),
+                                   "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user"),
+            "f\tf\tf\tf");
+  EXPECT_EQ(PrivatePostgres::query(server->app_url(),
+                                   "SELECT pg_get_userbyid(datdba) = current_user FROM pg_database WHERE datname = current_database()"),
+            "f");
+  EXPECT_EQ(PrivatePostgres::query(server->owner_url(),
+                                   "SELECT pg_get_userbyid(datdba) = current_user FROM pg_database WHERE datname = current_database()"),
+            "t");
   EXPECT_EQ(PrivatePostgres::query(server->owner_url(), "CREATE SCHEMA s; CREATE TABLE s.t AS SELECT 1 AS a; SELECT a FROM s.t"), "1");
   EXPECT_THROW((void)PrivatePostgres::query(server->app_url(), "SELECT a FROM s.t"), std::runtime_error);
   EXPECT_EQ(PrivatePostgres::query(server->app_url(), "CREATE TEMPORARY TABLE mine(a int); SELECT count(*) FROM mine"), "0");
@@ -88,7 +94,7 @@ TEST_F(Embedded, GivesAnOwnerAndAnApplicationRoleWithoutPrivilegesOnASafelyTuned
 TEST_F(Embedded, OnlyItsUserEntersItsFolders) {
   const auto server = started(options());
   for (const char* folder : {"", "data", "run"}) {
-    struct stat info {};
+    struct stat info{};
     ASSERT_EQ(stat((dir.path() / "pg" / folder).c_str(), &info), 0) << folder;
     EXPECT_EQ(info.st_mode & 0777, 0700U) << folder;
     EXPECT_EQ(info.st_uid, test::am_root() ? test::identity_of("postgres").uid : geteuid()) << folder;
@@ -116,8 +122,9 @@ TEST_F(Embedded, StartsAServerAgainThatDied) {
   for (const int signal : {SIGQUIT, SIGKILL}) {
     const long pid = server->server_pid();
     kill(static_cast<pid_t>(pid), signal);
-    ASSERT_TRUE(wait_until([&] { return server->state() == EmbeddedPostgres::State::Running && server->server_pid() > 0 && server->server_pid() != pid; },
-                           test::Milliseconds(30'000)));
+    ASSERT_TRUE(wait_until(
+        [&] { return server->state() == EmbeddedPostgres::State::Running && server->server_pid() > 0 && server->server_pid() != pid; },
+        test::Milliseconds(30'000)));
     EXPECT_EQ(PrivatePostgres::query(server->owner_url(), "SELECT a FROM s.t"), "7");
   }
   EXPECT_TRUE(was_logged("postgres.died"));
@@ -166,7 +173,7 @@ TEST_F(Embedded, FindsAShorterPlaceForTheSocketOfADeepStateDirectory) {
     url = server->app_url();
     EXPECT_EQ(PrivatePostgres::query(url, "SELECT 1"), "1");
     socket_dir = PrivatePostgres::query(server->superuser_url(), "SHOW unix_socket_directories");
-    struct stat info {};
+    struct stat info{};
     ASSERT_EQ(stat(socket_dir.c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0700U);
     EXPECT_LT(socket_dir.size(), 80U);
@@ -237,8 +244,9 @@ TEST(EmbeddedHolder, DISABLED_HoldsAServerUntilKilled) {
 
 TEST_F(Embedded, DoesNotOutliveAKilledDaemonAndIsTakenOverAtOnce) {
   const auto state = dir.path() / "pg";
-  test::Process holder({std::filesystem::read_symlink("/proc/self/exe").string(), "--gtest_also_run_disabled_tests", "--gtest_filter=EmbeddedHolder.*"},
-                       {.env = {{"ROSTERD_TEST_EMBEDDED_DIR", state.string()}}});
+  test::Process holder(
+      {std::filesystem::read_symlink("/proc/self/exe").string(), "--gtest_also_run_disabled_tests", "--gtest_filter=EmbeddedHolder.*"},
+      {.env = {{"ROSTERD_TEST_EMBEDDED_DIR", state.string()}}});
   ASSERT_TRUE(wait_until([&] { return std::filesystem::exists(state / "up"); }, test::Milliseconds(60'000))) << holder.output();
   ASSERT_TRUE(wait_until([&] { return !test::read_file(state / "up").empty(); }));
   const auto pid = static_cast<pid_t>(std::stol(test::read_file(state / "up")));

@@ -80,10 +80,18 @@ LdapRequest decode(std::string_view content) {
   out.id = number(read(content, at)->content);
   const auto operation = *read(content, at);
   switch (operation.tag) {
-    case 0x60: out.kind = LdapRequest::Kind::Bind; break;
-    case 0x42: out.kind = LdapRequest::Kind::Unbind; break;
-    case 0x50: out.kind = LdapRequest::Kind::Abandon; break;
-    case 0x77: out.kind = LdapRequest::Kind::Extended; break;
+    case 0x60:
+      out.kind = LdapRequest::Kind::Bind;
+      break;
+    case 0x42:
+      out.kind = LdapRequest::Kind::Unbind;
+      break;
+    case 0x50:
+      out.kind = LdapRequest::Kind::Abandon;
+      break;
+    case 0x77:
+      out.kind = LdapRequest::Kind::Extended;
+      break;
     case 0x63: {
       out.kind = LdapRequest::Kind::Search;
       std::size_t in = 0;
@@ -95,7 +103,8 @@ LdapRequest decode(std::string_view content) {
       while (const auto name = read(list.content, item)) out.attributes.emplace_back(name->content);
       break;
     }
-    default: break;
+    default:
+      break;
   }
   if (const auto controls = read(content, at)) {
     std::size_t in = 0;
@@ -233,12 +242,16 @@ void LdapFaultServer::serve(int fd) {
 void LdapFaultServer::answer(LdapConnection& connection, const LdapRequest& request) const {
   if (options_.handler && options_.handler(connection, request)) return;
   switch (request.kind) {
-    case LdapRequest::Kind::Bind: return connection.send(message(request.id, result(0x61, 0, {})));
-    case LdapRequest::Kind::Extended: return connection.send(message(request.id, result(0x78, 2, "unknown extended request")));
-    case LdapRequest::Kind::Search: break;
+    case LdapRequest::Kind::Bind:
+      return connection.send(message(request.id, result(0x61, 0, {})));
+    case LdapRequest::Kind::Extended:
+      return connection.send(message(request.id, result(0x78, 2, "unknown extended request")));
+    case LdapRequest::Kind::Search:
+      break;
     case LdapRequest::Kind::Unbind:
     case LdapRequest::Kind::Abandon:
-    case LdapRequest::Kind::Other: return;
+    case LdapRequest::Kind::Other:
+      return;
   }
   if (request.base.empty()) {
     LdapAttributes root = {{"supportedControl", {std::string(kPagedResults)}}, {"namingContexts", {"dc=example,dc=com"}}};

@@ -19,10 +19,10 @@ struct LdapRequest {
   enum class Kind { Bind, Unbind, Search, Abandon, Extended, Other };
   Kind kind = Kind::Other;
   std::int64_t id = 0;
-  std::string base;               ///< Search
+  std::string base;  ///< Search
   int scope = 0;
   std::vector<std::string> attributes;
-  bool paged = false;             ///< carries the paging control
+  bool paged = false;  ///< carries the paging control
   std::int64_t page_size = 0;
   std::string cookie;
   [[nodiscard]] bool asks_for(std::string_view attribute) const;
@@ -40,7 +40,9 @@ class LdapConnection {
  public:
   explicit LdapConnection(int fd) : fd_(fd) {}
   void send(std::string_view bytes);
-  void entry(const LdapRequest& request, std::string_view dn, const LdapAttributes& attributes) { send(ldap_entry(request.id, dn, attributes)); }
+  void entry(const LdapRequest& request, std::string_view dn, const LdapAttributes& attributes) {
+    send(ldap_entry(request.id, dn, attributes));
+  }
   /// Success and, where the request was paged, an empty cookie.
   void done(const LdapRequest& request, int code = 0, std::string_view text = {});
   void page_done(const LdapRequest& request, const std::string& cookie) { send(ldap_done(request.id, 0, {}, &cookie)); }
@@ -81,8 +83,8 @@ class LdapFaultServer {
   int listener_ = -1;
   std::atomic<int> connections_{0};
   std::mutex mutex_;
-  std::vector<int> open_;               // under mutex_
-  std::vector<std::jthread> workers_;   // used by the accepting thread, then by the destructor
+  std::vector<int> open_;              // under mutex_
+  std::vector<std::jthread> workers_;  // used by the accepting thread, then by the destructor
   std::jthread acceptor_;
 };
 

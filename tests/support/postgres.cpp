@@ -37,7 +37,8 @@ std::vector<pid_t> children_of(pid_t parent) {
 PrivatePostgres::PrivatePostgres(Options options) : dir_("rpg", am_root() ? "postgres" : ""), bin_dir_(newest_bin_dir()) {
   socket_dir_ = dir_.path().string();
   data_dir_ = dir_.file("data");
-  run_ok({bin_dir_ + "/initdb", "-D", data_dir_, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"},
+  run_ok({bin_dir_ + "/initdb", "-D", data_dir_, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
+          "--no-instructions"},
          {.user = "postgres", .cwd = dir_.path().string()});
   std::string conf = fmt::format(
       "\nlisten_addresses = ''\nunix_socket_directories = '{}'\nport = 5432\nfsync = off\nfull_page_writes = off\n"
@@ -112,7 +113,8 @@ Database PrivatePostgres::fresh_database() {
 
 std::string PrivatePostgres::query(const std::string& url, const std::string& sql) {
   const Connection connection(PQconnectdb(url.c_str()), &PQfinish);
-  if (PQstatus(connection.get()) != CONNECTION_OK) throw std::runtime_error(fmt::format("connecting: {}", PQerrorMessage(connection.get())));
+  if (PQstatus(connection.get()) != CONNECTION_OK)
+    throw std::runtime_error(fmt::format("connecting: {}", PQerrorMessage(connection.get())));
   const Answer answer(PQexec(connection.get(), sql.c_str()), &PQclear);
   const auto status = PQresultStatus(answer.get());
   if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)

@@ -40,9 +40,12 @@ class PrivatePostgres {
   static std::string query(const std::string& url, const std::string& sql);
 
   void start();
-  void stop();         ///< fast shutdown: sessions are cut, everything is written
-  void kill_hard();    ///< immediate shutdown (SIGQUIT): as a crash, recovery at the next start
-  void restart() { stop(); start(); }
+  void stop();       ///< fast shutdown: sessions are cut, everything is written
+  void kill_hard();  ///< immediate shutdown (SIGQUIT): as a crash, recovery at the next start
+  void restart() {
+    stop();
+    start();
+  }
   /// SIGSTOP / SIGCONT of the postmaster and its children: a server that is there and mute.
   void freeze();
   void thaw();

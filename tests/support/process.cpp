@@ -280,7 +280,10 @@ Process::~Process() {
 }
 
 Process::Process(Process&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), status_(other.status_), output_(std::exchange(other.output_, {})), own_output_(other.own_output_) {}
+    : pid_(std::exchange(other.pid_, -1)),
+      status_(other.status_),
+      output_(std::exchange(other.output_, {})),
+      own_output_(other.own_output_) {}
 
 Process& Process::operator=(Process&& other) noexcept {
   std::swap(pid_, other.pid_);

@@ -58,11 +58,11 @@ struct ProcessOptions {
   std::map<std::string, std::string> env{};  ///< added to ours; an empty value removes the variable
   std::string user{};                        ///< run as this system user (only when we are root)
   std::string cwd{};
-  std::string output{};                      ///< file for stdout and stderr; empty = a file of our own that output() reads
-  std::string error{};                       ///< file for stderr alone; empty = the same as stdout
-  std::string input{};                       ///< what the child reads on stdin (small: it goes through a file); empty = /dev/null
-  std::string netns{};                       ///< name of a network namespace to run in
-  int death_signal = 9;                    ///< sent to the child when we die
+  std::string output{};  ///< file for stdout and stderr; empty = a file of our own that output() reads
+  std::string error{};   ///< file for stderr alone; empty = the same as stdout
+  std::string input{};   ///< what the child reads on stdin (small: it goes through a file); empty = /dev/null
+  std::string netns{};   ///< name of a network namespace to run in
+  int death_signal = 9;  ///< sent to the child when we die
 };
 
 /// A child process. It is spawned by a thread that lives as long as the program, so that PR_SET_PDEATHSIG (which fires when the spawning

@@ -87,13 +87,12 @@ void PrivateSamba::modify(const std::string& ldif) {
 }
 
 std::string PrivateSamba::search(const std::string& base, const std::string& filter, const Argv& attributes) {
-  Argv argv = {"ldapsearch", "-LLL", "-x", "-o", "ldif-wrap=no", "-E", "pr=1000/noprompt", "-H", url(), "-D", admin_dn(), "-w", admin_password(), "-b", base, filter};
+  Argv argv = {"ldapsearch", "-LLL",           "-x", "-o", "ldif-wrap=no", "-E", "pr=1000/noprompt", "-H", url(), "-D", admin_dn(),
+               "-w",         admin_password(), "-b", base, filter};
   argv.insert(argv.end(), attributes.begin(), attributes.end());
   return run_ok(argv, {.env = {{"LDAPNOINIT", "1"}}, .netns = namespace_.name()});
 }
 
-std::string PrivateSamba::log() const {
-  return std::filesystem::exists(dir_.file("out.log")) ? read_file(dir_.file("out.log")) : "";
-}
+std::string PrivateSamba::log() const { return std::filesystem::exists(dir_.file("out.log")) ? read_file(dir_.file("out.log")) : ""; }
 
 }  // namespace rosterd::test

@@ -24,7 +24,8 @@ bool accepts(int port) {
 }
 
 std::string replaced(std::string text, std::string_view what, std::string_view with) {
-  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size())) text.replace(at, what.size(), with);
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size()))
+    text.replace(at, what.size(), with);
   return text;
 }
 
@@ -143,7 +144,9 @@ void PrivateSlapd::write_conf() {
     conf += own + "\n";
   }
   // A schema that is not loaded has no attribute to index.
-  const auto has = [&](std::string_view name) { return std::find(options_.schema.begin(), options_.schema.end(), name) != options_.schema.end(); };
+  const auto has = [&](std::string_view name) {
+    return std::find(options_.schema.begin(), options_.schema.end(), name) != options_.schema.end();
+  };
   if (!has("nis") && !has("rfc2307bis")) conf = replaced(conf, ",memberUid eq", " eq");
   temp_.write("slapd.conf", conf);
 }
@@ -195,11 +198,13 @@ void PrivateSlapd::start() {
     // -d keeps it in the foreground; "none" logs errors only.
     server_.emplace(Argv{"/usr/sbin/slapd", "-f", temp_.file("slapd.conf"), "-h", listen, "-d", options_.debug},
                     ProcessOptions{.output = temp_.file("log"), .death_signal = SIGKILL});
-    const bool up = wait_until([&] { return !server_->is_running() || (accepts(port_) && std::filesystem::exists(temp_.file("slapd.pid"))); },
-                               Milliseconds(60'000));
+    const bool up =
+        wait_until([&] { return !server_->is_running() || (accepts(port_) && std::filesystem::exists(temp_.file("slapd.pid"))); },
+                   Milliseconds(60'000));
     if (up && server_->is_running()) return;
     // Somebody may have taken a port between the look and the bind; a server that was up before must come back where it was.
-    if (attempt > 3 || options_.port != 0 || log().find("in use") == std::string::npos) throw std::runtime_error("private slapd does not start: " + log());
+    if (attempt > 3 || options_.port != 0 || log().find("in use") == std::string::npos)
+      throw std::runtime_error("private slapd does not start: " + log());
     port_ = free_port();
     tls_port_ = free_port();
   }
@@ -243,7 +248,8 @@ void PrivateSlapd::add(const std::string& ldif, std::size_t suffix) {
 }
 
 std::string PrivateSlapd::search(const std::string& base, const std::string& filter, const Argv& attributes, std::size_t suffix) {
-  Argv argv = {"ldapsearch", "-LLL", "-x", "-o", "ldif-wrap=no", "-H", url(), "-D", admin_dn(suffix), "-w", admin_password(), "-b", base, filter};
+  Argv argv = {"ldapsearch", "-LLL",           "-x", "-o", "ldif-wrap=no", "-H", url(), "-D", admin_dn(suffix),
+               "-w",         admin_password(), "-b", base, filter};
   argv.insert(argv.end(), attributes.begin(), attributes.end());
   return run_ok(argv, {.env = {{"LDAPNOINIT", "1"}}});
 }

@@ -1,6 +1,7 @@
 #pragma once
 // A private OpenLDAP slapd on a free port of 127.0.0.1, its database in a temporary folder: loaded with LDIF, stopped, killed, restarted
-// and changed by tests. Indexed on objectClass, entryUUID, entryCSN, uid, cn, member, memberUid; modules memberof, syncprov, ppolicy at hand.
+// and changed by tests. Indexed on objectClass, entryUUID, entryCSN, uid, cn, member, memberUid; modules memberof, syncprov, ppolicy at
+// hand.
 
 #include <memory>
 #include <optional>
@@ -17,19 +18,19 @@ class PrivateSlapd {
   struct Options {
     /// One database each. Admin DN of a suffix: "cn=admin,<suffix>", password "secret".
     std::vector<std::string> suffixes = {"dc=example,dc=com"};
-    std::string ldif{};                    ///< text loaded by slapadd before the start; must hold the suffix entries
-    std::vector<std::string> ldif_files{}; ///< further files, loaded after the text
+    std::string ldif{};                     ///< text loaded by slapadd before the start; must hold the suffix entries
+    std::vector<std::string> ldif_files{};  ///< further files, loaded after the text
     /// The suffix entry is made by us when no LDIF is given (suffixes of dc=…, ou=… or o=…).
     std::vector<std::string> schema = {"core", "cosine", "inetorgperson", "nis"};  ///< of /etc/ldap/schema, or "rfc2307bis" (our own file)
-    std::string global_conf{};             ///< lines of slapd.conf before the databases ("sizelimit 100", "threads 2", "sockbuf_max_incoming 65536")
-    /// Lines inside every database (${suffix} stands for its own): "limits …", "access …", "overlay memberof", "overlay syncprov", "sizelimit …". Without an access
-    /// line everybody may read.
+    std::string global_conf{};  ///< lines of slapd.conf before the databases ("sizelimit 100", "threads 2", "sockbuf_max_incoming 65536")
+    /// Lines inside every database (${suffix} stands for its own): "limits …", "access …", "overlay memberof", "overlay syncprov",
+    /// "sizelimit …". Without an access line everybody may read.
     std::string database_conf{};
-    std::optional<Certificate> tls{};      ///< adds ldaps:// and StartTLS
-    std::string ca_file{};                 ///< with tls: the authority the server shows along with its certificate
-    int port = 0;                        ///< 0 = a free one
-    std::string dir{};                     ///< keep the database in this folder (ldif_files are loaded into it once): for benches
-    std::string debug = "none";            ///< slapd -d: "stats" logs every operation with its attributes
+    std::optional<Certificate> tls{};  ///< adds ldaps:// and StartTLS
+    std::string ca_file{};             ///< with tls: the authority the server shows along with its certificate
+    int port = 0;                      ///< 0 = a free one
+    std::string dir{};                 ///< keep the database in this folder (ldif_files are loaded into it once): for benches
+    std::string debug = "none";        ///< slapd -d: "stats" logs every operation with its attributes
   };
   PrivateSlapd() : PrivateSlapd(Options{}) {}
   explicit PrivateSlapd(Options options);  ///< loads and starts
@@ -44,8 +45,11 @@ class PrivateSlapd {
   void start();
   void stop();       ///< SIGTERM, waits
   void kill_hard();  ///< SIGKILL
-  void restart() { stop(); start(); }
-  void freeze();     ///< SIGSTOP: connections are accepted by the kernel, nobody answers
+  void restart() {
+    stop();
+    start();
+  }
+  void freeze();  ///< SIGSTOP: connections are accepted by the kernel, nobody answers
   void thaw();
   /// Stops, changes global or database lines, starts again.
   void reconfigure(std::string global_conf, std::string database_conf);

@@ -99,7 +99,8 @@ TEST(PrivateSlapd, ServesTwoSuffixesAndSurvivesBeingKilled) {
   EXPECT_THROW((void)server.search("dc=one,dc=example", "(uid=ada)"), std::runtime_error);
   server.start();
   EXPECT_EQ(server.url(), url);
-  EXPECT_THAT(server.search("dc=one,dc=example", "(uid=ada)", {"sn", "entryUUID"}), testing::AllOf(HasSubstr("sn: King"), HasSubstr("entryUUID: ")));
+  EXPECT_THAT(server.search("dc=one,dc=example", "(uid=ada)", {"sn", "entryUUID"}),
+              testing::AllOf(HasSubstr("sn: King"), HasSubstr("entryUUID: ")));
   server.kill_hard();
   server.restart();
   EXPECT_THAT(server.search("dc=one,dc=example", "(uid=ada)"), HasSubstr("uid=ada"));
@@ -120,7 +121,9 @@ TEST(PrivateSlapd, SpeaksTlsWithCertificatesGoodAndBad) {
   const PrivateCa ca(dir.file("ca"));
   PrivateSlapd server({.tls = ca.good()});
   const auto reachable = [&](const std::string& ca_file) {
-    return run({"ldapsearch", "-x", "-H", server.tls_url(), "-s", "base", "-b", ""}, {.env = {{"LDAPTLS_CACERT", ca_file}, {"LDAPTLS_REQCERT", "hard"}}}).status == 0;
+    return run({"ldapsearch", "-x", "-H", server.tls_url(), "-s", "base", "-b", ""},
+               {.env = {{"LDAPTLS_CACERT", ca_file}, {"LDAPTLS_REQCERT", "hard"}}})
+               .status == 0;
   };
   EXPECT_TRUE(reachable(ca.ca_file()));
   EXPECT_FALSE(reachable(PrivateCa(dir.file("stranger"), "a stranger").ca_file()));
@@ -132,7 +135,8 @@ TEST(PrivateSlapd, SpeaksTlsWithCertificatesGoodAndBad) {
 
 TEST(PrivateSlapd, KnowsRfc2307bis) {
   const std::string ldif = suffix_ldif("dc=example,dc=com") +
-                           "dn: cn=staff,dc=example,dc=com\nobjectClass: groupOfNames\nobjectClass: posixGroup\ncn: staff\ngidNumber: 7\nmember: cn=admin,dc=example,dc=com\n";
+                           "dn: cn=staff,dc=example,dc=com\nobjectClass: groupOfNames\nobjectClass: posixGroup\ncn: staff\ngidNumber: "
+                           "7\nmember: cn=admin,dc=example,dc=com\n";
   PrivateSlapd server({.ldif = ldif, .schema = {"core", "cosine", "inetorgperson", "rfc2307bis"}});
   EXPECT_THAT(server.search("dc=example,dc=com", "(objectClass=posixGroup)"), HasSubstr("gidNumber: 7"));
 }

@@ -52,8 +52,8 @@ Cert blank(EVP_PKEY* key, const std::string& common_name, int from_days, int to_
   X509_gmtime_adj(X509_getm_notBefore(cert.get()), from_days * 86400L);
   X509_gmtime_adj(X509_getm_notAfter(cert.get()), to_days * 86400L);
   X509_set_pubkey(cert.get(), key);
-  X509_NAME_add_entry_by_txt(X509_get_subject_name(cert.get()), "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(common_name.c_str()),
-                             -1, -1, 0);
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(cert.get()), "CN", MBSTRING_UTF8,
+                             reinterpret_cast<const unsigned char*>(common_name.c_str()), -1, -1, 0);
   return cert;
 }
 

@@ -53,7 +53,8 @@ TEST(Diff, SaysWhatADeliveredUserLeadsTo) {
     const auto step = diff(held, record, hash);
     ASSERT_EQ(step.has_value(), row.expected.has_value()) << (row.held ? name_of(*row.held) : "unknown") << " enabled=" << row.enabled;
     if (!step) continue;
-    EXPECT_EQ(std::pair(step->kind, step->leaving), *row.expected) << (row.held ? name_of(*row.held) : "unknown") << " enabled=" << row.enabled;
+    EXPECT_EQ(std::pair(step->kind, step->leaving), *row.expected)
+        << (row.held ? name_of(*row.held) : "unknown") << " enabled=" << row.enabled;
     EXPECT_FALSE(step->reason.empty());
   }
 }

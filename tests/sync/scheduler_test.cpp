@@ -32,8 +32,9 @@ class SchedulerTest : public testing::Test {
     options_.owner_url = database.owner_url;
     options_.pool_size = 6;
     store_ = open();
-    const auto account = store_->set_up({.email = "root@acme.test", .first_name = "R", .last_name = "A", .super_admin = true},
-                                        {.name = "first", .hash = std::string(32, 'h'), .last4 = "hhhh", .expires_at = std::nullopt}, actor_);
+    const auto account =
+        store_->set_up({.email = "root@acme.test", .first_name = "R", .last_name = "A", .super_admin = true},
+                       {.name = "first", .hash = std::string(32, 'h'), .last4 = "hhhh", .expires_at = std::nullopt}, actor_);
     EXPECT_TRUE(account) << account.error().what;
     admin_ = account->id;
     publisher_ = std::make_unique<sync::Publisher>(*store_, snapshots_, rbac::Catalogue::built_in());
@@ -49,7 +50,12 @@ class SchedulerTest : public testing::Test {
   Source tenant(const std::string& id, ScriptedDirectory& directory) {
     std::vector<Role> roles;
     for (const auto& role : rbac::managed_roles())
-      roles.push_back({.id = {}, .name = std::string(role.name), .description = {}, .managed = true, .admin = role.admin, .permissions = role.permissions});
+      roles.push_back({.id = {},
+                       .name = std::string(role.name),
+                       .description = {},
+                       .managed = true,
+                       .admin = role.admin,
+                       .permissions = role.permissions});
     const auto made = store_->create_tenant({.id = {id}, .name = id, .creator = admin_, .managed_roles = roles}, actor_);
     EXPECT_TRUE(made) << made.error().what;
     NewSource source;

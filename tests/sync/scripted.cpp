@@ -34,13 +34,18 @@ void ScriptedDirectory::clear() {
   read_error.reset();
   verify_error.reset();
   end.reset();
+  cursor.clear();
+  refuses_cursors = false;
   before_end = nullptr;
 }
 
-Result<connectors::FeedEnd> ScriptedConnector::read(const connectors::Cursor&, connectors::FeedSink& sink, std::stop_token stop) {
+Result<connectors::FeedEnd> ScriptedConnector::read(const connectors::Cursor& from, connectors::FeedSink& sink, std::stop_token stop) {
   ++directory_.reads;
+  directory_.asked_from.push_back(from.value);
   const auto cut = [] { return fail(Errc::Stopped, "told to stop"); };
   if (directory_.read_error) return fail(*directory_.read_error);
+  if (directory_.refuses_cursors && !from.value.empty())
+    return fail(Errc::CursorExpired, "this server has never given the cursor {}", from.value);
   sink.phase("reading users");
   for (const auto& user : directory_.users)
     if (!directory_.hidden.contains(user.id.value) && (stop.stop_requested() || !sink.user(user))) return cut();
@@ -90,7 +95,9 @@ Result<connectors::Presence> ScriptedConnector::verify(PrincipalType type, std::
   return out;
 }
 
-Result<bool> ScriptedConnector::readable(std::string_view entry, std::stop_token) { return !directory_.unreadable.contains(std::string(entry)); }
+Result<bool> ScriptedConnector::readable(std::string_view entry, std::stop_token) {
+  return !directory_.unreadable.contains(std::string(entry));
+}
 
 std::string ScriptedConnector::container_of(std::string_view entry) const {
   const auto comma = entry.find(',');

@@ -22,15 +22,17 @@ struct ScriptedDirectory {
   std::vector<UserRecord> users;
   std::vector<ScriptedGroup> groups;
   std::vector<SkippedRecord> skipped;
-  std::set<std::string> hidden;                          ///< ids that exist and are not delivered
-  std::map<std::string, connectors::Present> presence;   ///< what verify says instead of the truth
-  std::set<std::string> unreadable;                      ///< containers that cannot be read
-  std::optional<std::string> broken;                     ///< evidence that fails: the read ends incomplete
-  std::optional<Error> read_error;                       ///< the read cannot even begin
+  std::set<std::string> hidden;                         ///< ids that exist and are not delivered
+  std::map<std::string, connectors::Present> presence;  ///< what verify says instead of the truth
+  std::set<std::string> unreadable;                     ///< containers that cannot be read
+  std::optional<std::string> broken;                    ///< evidence that fails: the read ends incomplete
+  std::optional<Error> read_error;                      ///< the read cannot even begin
   std::optional<Error> verify_error;
-  std::optional<connectors::FeedEnd> end;                ///< instead of a complete read
-  std::function<void(std::stop_token)> before_end;       ///< called when all is delivered; may wait
-  std::string cursor;
+  std::optional<connectors::FeedEnd> end;           ///< instead of a complete read
+  std::function<void(std::stop_token)> before_end;  ///< called when all is delivered; may wait
+  std::string cursor;                               ///< given at the end of a complete read
+  bool refuses_cursors = false;                     ///< CursorExpired for any but the empty one
+  std::vector<std::string> asked_from;              ///< the cursors that reads began with
   std::atomic<int> reads{0}, verified{0};
 
   /// "ada" with everything a person has; references "id:ada".
