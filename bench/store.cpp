@@ -33,7 +33,8 @@ double server_cpu(pid_t postmaster) {
     const auto at = text.rfind(')');
     if (at == std::string::npos) continue;
     unsigned long user = 0, system = 0;
-    if (std::sscanf(text.c_str() + at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2) ticks += static_cast<double>(user + system);
+    if (std::sscanf(text.c_str() + at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2)
+      ticks += static_cast<double>(user + system);
   }
   return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
@@ -70,7 +71,9 @@ struct Counter : HeldSink, AuthorizationSink {
 };
 
 /// A time-based entryUUID as OpenLDAP makes them: neighbours differ in the first field.
-std::string uuid(std::uint64_t number) { return fmt::format("{:08x}-{:04x}-103e-9f3b-{:012x}", (number * 37) & 0xffffffff, 0x6b1c, 0x1f2e3d4c5bULL); }
+std::string uuid(std::uint64_t number) {
+  return fmt::format("{:08x}-{:04x}-103e-9f3b-{:012x}", (number * 37) & 0xffffffff, 0x6b1c, 0x1f2e3d4c5bULL);
+}
 
 }  // namespace
 
@@ -87,7 +90,11 @@ int main(int argc, char** argv) try {
   admin.admin = true;
   const TenantId acme{"acme"};
   must(store->create_tenant({.id = acme, .name = "Acme", .creator = account.id, .managed_roles = {admin}}, {}));
-  const auto source = must(store->create_source(acme, {.name = "corp", .type = "ldap", .enabled = true, .settings = "{}", .schedule = {}, .guard = {}, .role_mappings = {}}, {})).value;
+  const auto source =
+      must(store->create_source(
+               acme, {.name = "corp", .type = "ldap", .enabled = true, .settings = "{}", .schedule = {}, .guard = {}, .role_mappings = {}},
+               {}))
+          .value;
   const auto now = std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now()) + std::chrono::hours(1);
   const auto claim = [&] { return *must(store->claim("bench", Millis(600'000), now)); };
   const auto end = [] {
@@ -111,7 +118,15 @@ int main(int argc, char** argv) try {
       user.first_name = fmt::format("First{}", i % 997);
       user.last_name = fmt::format("Last{}", i % 7919);
       user.entry = fmt::format("uid=user{:07},ou=people,dc=acme,dc=example", i);
-      must(stage->user({.kind = ChangeKind::Added, .id = PrincipalId{first + i}, .external_id = user.id.value, .content_hash = i, .before_hash = 0, .leaving = Leaving::None, .reason = "new in the directory", .user = &user, .group = nullptr}));
+      must(stage->user({.kind = ChangeKind::Added,
+                        .id = PrincipalId{first + i},
+                        .external_id = user.id.value,
+                        .content_hash = i,
+                        .before_hash = 0,
+                        .leaving = Leaving::None,
+                        .reason = "new in the directory",
+                        .user = &user,
+                        .group = nullptr}));
     }
     watch.lap("staging users");
     GroupRecord group;
@@ -120,11 +135,24 @@ int main(int argc, char** argv) try {
       group.id.value = uuid(users + g);
       group.name = fmt::format("group{:06}", g);
       group.entry = fmt::format("cn=group{:06},ou=groups,dc=acme,dc=example", g);
-      must(stage->group({.kind = ChangeKind::Added, .id = id, .external_id = group.id.value, .content_hash = g, .before_hash = 0, .leaving = Leaving::None, .reason = "new in the directory", .user = nullptr, .group = &group}));
+      must(stage->group({.kind = ChangeKind::Added,
+                         .id = id,
+                         .external_id = group.id.value,
+                         .content_hash = g,
+                         .before_hash = 0,
+                         .leaving = Leaving::None,
+                         .reason = "new in the directory",
+                         .user = nullptr,
+                         .group = &group}));
       const auto count = g == 0 ? std::min<std::uint64_t>(20'000, users) : members;
       for (std::uint64_t m = 0; m < count; ++m) {
         const auto member = g == 0 ? m : (g * 7919 + m * 104729) % users;
-        must(stage->edge({.kind = ChangeKind::EdgeAdded, .group = id, .member = {PrincipalType::User, PrincipalId{first + member}}, .group_external_id = group.id.value, .member_external_id = uuid(member), .reason = "listed as a member"}));
+        must(stage->edge({.kind = ChangeKind::EdgeAdded,
+                          .group = id,
+                          .member = {PrincipalType::User, PrincipalId{first + member}},
+                          .group_external_id = group.id.value,
+                          .member_external_id = uuid(member),
+                          .reason = "listed as a member"}));
       }
     }
     watch.lap("staging groups and memberships");
@@ -150,7 +178,9 @@ int main(int argc, char** argv) try {
   must(store->users(acme, {.limit = 100, .cursor = "", .query = "user09"}));
   watch.lap("users, first page of a prefix");
   fmt::print("rows read: held {}, authorization {}\n", held.rows, rows.rows);
-  fmt::print("{}\n", server.query(database, "SELECT relname, pg_size_pretty(pg_total_relation_size(oid)) FROM pg_class WHERE relnamespace = 'rosterd'::regnamespace AND relkind = 'r' AND pg_total_relation_size(oid) > 10e6 ORDER BY 1"));
+  fmt::print("{}\n", server.query(database,
+                                  "SELECT relname, pg_size_pretty(pg_total_relation_size(oid)) FROM pg_class WHERE relnamespace = "
+                                  "'rosterd'::regnamespace AND relkind = 'r' AND pg_total_relation_size(oid) > 10e6 ORDER BY 1"));
   return 0;
 } catch (const std::exception& error) {
   fmt::print(stderr, "bench_store: {}\n", error.what());

@@ -115,7 +115,7 @@ CREATE TABLE run_change (
 
 -- The same record for what a first load adds, a few thousand changes a row: a JSON array, compressed by PostgreSQL. A million rows of
 -- run_change would cost more than the rest of the load together, and nobody asks for one of them alone. seq s, object o, stable id x,
--- leaving l unless 0, reason r where it is another than the pack's, after a; member m with stable id y, of type t unless it is a user.
+-- content hash h, leaving l unless 0, reason r where it is another than the pack's, after a; member m with stable id y, of type t unless it is a user.
 CREATE TABLE run_change_pack (
   tenant_id int NOT NULL,
   run_id    bigint NOT NULL,

@@ -23,11 +23,11 @@ CREATE VIEW run_change_whole WITH (security_invoker = true) AS
          external_id, name, reason, member_external_id, before, after
   FROM run_change
   UNION ALL
-  SELECT p.tenant_id, p.run_id, c.s, p.type, p.kind, c.o, 0, 0, coalesce(c.l, 0::smallint),
+  SELECT p.tenant_id, p.run_id, c.s, p.type, p.kind, c.o, coalesce(c.h, 0), 0, coalesce(c.l, 0::smallint),
          CASE WHEN p.type = 4 THEN coalesce(c.t, 1::smallint) ELSE 0::smallint END, c.m, NULL, NULL, c.x, c.a ->> 'username', coalesce(c.r, p.reason), c.y,
          NULL, c.a::text
   FROM run_change_pack p,
-       LATERAL json_to_recordset(p.changes::json) AS c (s bigint, o bigint, x text, l smallint, r text, a json, m bigint, t smallint, y text);
+       LATERAL json_to_recordset(p.changes::json) AS c (s bigint, o bigint, x text, h bigint, l smallint, r text, a json, m bigint, t smallint, y text);
 
 -- What the audit log shows of a run, object by object (docs/decisions/0002).
 CREATE VIEW audit_change WITH (security_invoker = true) AS

@@ -169,9 +169,11 @@ BEGIN
   GET DIAGNOSTICS audit_rows = ROW_COUNT;
   DELETE FROM run_change c USING run r
     WHERE r.tenant_id = c.tenant_id AND r.run_id = c.run_id AND r.finished_at < older_than AND r.approval_expires_at IS NULL AND r.outcome > 2;
-  DELETE FROM run_change_pack c USING run r
-    WHERE r.tenant_id = c.tenant_id AND r.run_id = c.run_id AND r.finished_at < older_than AND r.approval_expires_at IS NULL AND r.outcome > 2;
   GET DIAGNOSTICS change_rows = ROW_COUNT;
+  WITH gone AS (DELETE FROM run_change_pack c USING run r
+                WHERE r.tenant_id = c.tenant_id AND r.run_id = c.run_id AND r.finished_at < older_than AND r.approval_expires_at IS NULL AND r.outcome > 2
+                RETURNING 1)
+  SELECT change_rows + count(*) INTO change_rows FROM gone;
 END $$;
 
 -- Numbers for principals, `how_many` in a row; gives the first. nextval and setval are two steps, so everybody who takes a number takes it

@@ -15,7 +15,8 @@ namespace {
 std::string hex_text(std::string_view bytes) { return hex({reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()}); }
 
 constexpr std::string_view kInsertAccount =
-    "INSERT INTO account AS a (email, first_name, last_name, super_admin) VALUES ($1, $2, $3, $4) ON CONFLICT (email) DO NOTHING RETURNING ";
+    "INSERT INTO account AS a (email, first_name, last_name, super_admin) VALUES ($1, $2, $3, $4) ON CONFLICT (email) DO NOTHING "
+    "RETURNING ";
 
 Account insert_account(Db& db, const NewAccount& account) {
   if (!is_email(account.email)) abort_with("", Errc::InvalidInput, "email: '{}' is not an e-mail address", account.email);
@@ -30,8 +31,8 @@ constexpr std::string_view kInsertToken =
     "INSERT INTO account_token AS k (account_id, name, hash, last4, expires_at) VALUES ($1, $2, decode($3, 'hex'), $4, $5) RETURNING ";
 
 TokenInfo insert_token(Db& db, AccountId account, const NewToken& token) {
-  return *db.first(std::string(kInsertToken) + std::string(kTokenColumns), {account, token.name, hex_text(token.hash), token.last4, token.expires_at},
-                   read_token);
+  return *db.first(std::string(kInsertToken) + std::string(kTokenColumns),
+                   {account, token.name, hex_text(token.hash), token.last4, token.expires_at}, read_token);
 }
 
 std::string account_json(const Account& account) {
@@ -59,15 +60,30 @@ Result<Account> PostgresStore::set_up(const NewAccount& account, const NewToken&
   return pool_->run(Mode::Write, "setting up", [&](Db& db) -> Result<Account> {
     // Two setups at once: the second waits here, then sees the first one's account.
     db.simple("LOCK TABLE account IN SHARE ROW EXCLUSIVE MODE");
-    if (db.number("SELECT EXISTS (SELECT 1 FROM account)::int") != 0) return fail_as("setup_done", Errc::Conflict, "rosterd has been set up already");
+    if (db.number("SELECT EXISTS (SELECT 1 FROM account)::int") != 0)
+      return fail_as("setup_done", Errc::Conflict, "rosterd has been set up already");
     auto first = account;
     first.super_admin = true;
     const auto made = insert_account(db, first);
     const auto info = insert_token(db, made.id, token);
-    audit_instance(db, actor, {.action = "setup", .object_type = "account", .object_id = text(made.id), .object_name = made.email,
-                               .before = {}, .after = account_json(made), .run = {}, .revision = {}});
-    audit_instance(db, actor, {.action = "token_created", .object_type = "token", .object_id = text(info.id), .object_name = info.name,
-                               .before = {}, .after = {}, .run = {}, .revision = {}});
+    audit_instance(db, actor,
+                   {.action = "setup",
+                    .object_type = "account",
+                    .object_id = text(made.id),
+                    .object_name = made.email,
+                    .before = {},
+                    .after = account_json(made),
+                    .run = {},
+                    .revision = {}});
+    audit_instance(db, actor,
+                   {.action = "token_created",
+                    .object_type = "token",
+                    .object_id = text(info.id),
+                    .object_name = info.name,
+                    .before = {},
+                    .after = {},
+                    .run = {},
+                    .revision = {}});
     return made;
   });
 }
@@ -75,8 +91,15 @@ Result<Account> PostgresStore::set_up(const NewAccount& account, const NewToken&
 Result<Account> PostgresStore::create_account(const NewAccount& account, const Actor& actor) {
   return pool_->run(Mode::Write, "creating an account", [&](Db& db) -> Result<Account> {
     const auto made = insert_account(db, account);
-    audit_instance(db, actor, {.action = "created", .object_type = "account", .object_id = text(made.id), .object_name = made.email,
-                               .before = {}, .after = account_json(made), .run = {}, .revision = {}});
+    audit_instance(db, actor,
+                   {.action = "created",
+                    .object_type = "account",
+                    .object_id = text(made.id),
+                    .object_name = made.email,
+                    .before = {},
+                    .after = account_json(made),
+                    .run = {},
+                    .revision = {}});
     return made;
   });
 }
@@ -84,8 +107,9 @@ Result<Account> PostgresStore::create_account(const NewAccount& account, const A
 Result<Account> PostgresStore::account(std::string_view key) {
   return pool_->run(Mode::Read, "reading an account", [&](Db& db) -> Result<Account> {
     const auto id = parse_account_id(key);
-    const auto found = id ? db.first(fmt::format("SELECT {} FROM account a WHERE a.account_id = $1", kAccountColumns), {*id}, read_account)
-                          : db.first(fmt::format("SELECT {} FROM account a WHERE a.email = $1", kAccountColumns), {fold(key)}, read_account);
+    const auto found =
+        id ? db.first(fmt::format("SELECT {} FROM account a WHERE a.account_id = $1", kAccountColumns), {*id}, read_account)
+           : db.first(fmt::format("SELECT {} FROM account a WHERE a.email = $1", kAccountColumns), {fold(key)}, read_account);
     if (!found) return fail(Errc::NotFound, "no account {}", key);
     return *found;
   });
@@ -96,8 +120,15 @@ Result<TokenInfo> PostgresStore::create_token(AccountId account, const NewToken&
     if (db.number("SELECT 1 FROM account WHERE account_id = $1 FOR KEY SHARE", {account}) == 0)
       return fail(Errc::NotFound, "no account {}", text(account));
     const auto made = insert_token(db, account, token);
-    audit_instance(db, actor, {.action = "token_created", .object_type = "token", .object_id = text(made.id), .object_name = made.name,
-                               .before = {}, .after = object_text({{"account", text(account)}}), .run = {}, .revision = {}});
+    audit_instance(db, actor,
+                   {.action = "token_created",
+                    .object_type = "token",
+                    .object_id = text(made.id),
+                    .object_name = made.name,
+                    .before = {},
+                    .after = object_text({{"account", text(account)}}),
+                    .run = {},
+                    .revision = {}});
     return made;
   });
 }
@@ -105,8 +136,8 @@ Result<TokenInfo> PostgresStore::create_token(AccountId account, const NewToken&
 namespace {
 std::vector<TokenInfo> live_tokens(Db& db, AccountId account) {
   std::vector<TokenInfo> out;
-  db.each(fmt::format("SELECT {} FROM account_token k WHERE k.account_id = $1 AND k.revoked_at IS NULL ORDER BY k.token_id", kTokenColumns), {account},
-          [&](Row& row) { out.push_back(read_token(row)); });
+  db.each(fmt::format("SELECT {} FROM account_token k WHERE k.account_id = $1 AND k.revoked_at IS NULL ORDER BY k.token_id", kTokenColumns),
+          {account}, [&](Row& row) { out.push_back(read_token(row)); });
   return out;
 }
 }  // namespace
@@ -119,9 +150,17 @@ Result<void> PostgresStore::revoke_token(AccountId account, std::string_view tok
   return pool_->run(Mode::Write, "revoking a token", [&](Db& db) -> Result<void> {
     for (const auto& token : live_tokens(db, account)) {
       if (text(token.id) != token_id) continue;
-      db.run("UPDATE account_token SET revoked_at = now() WHERE account_id = $1 AND token_id = $2 AND revoked_at IS NULL", {account, token.id});
-      audit_instance(db, actor, {.action = "token_revoked", .object_type = "token", .object_id = text(token.id), .object_name = token.name,
-                                 .before = object_text({{"account", text(account)}}), .after = {}, .run = {}, .revision = {}});
+      db.run("UPDATE account_token SET revoked_at = now() WHERE account_id = $1 AND token_id = $2 AND revoked_at IS NULL",
+             {account, token.id});
+      audit_instance(db, actor,
+                     {.action = "token_revoked",
+                      .object_type = "token",
+                      .object_id = text(token.id),
+                      .object_name = token.name,
+                      .before = object_text({{"account", text(account)}}),
+                      .after = {},
+                      .run = {},
+                      .revision = {}});
       return {};
     }
     return fail(Errc::NotFound, "no token {}", token_id);
@@ -147,8 +186,10 @@ Result<std::optional<Caller>> PostgresStore::find_caller(std::string_view token_
   if (!found || !*found || !note_use) return found;
   const auto noted = pool_->run(Mode::Write, "noting a token's use", [&](Db& db) -> Result<void> {
     // SKIP LOCKED: many requests of one token at once must not queue up for a time stamp.
-    db.run("UPDATE account_token SET last_used_at = now() WHERE token_id = (SELECT token_id FROM account_token WHERE token_id = $1 FOR UPDATE SKIP LOCKED)",
-           {(*found)->token});
+    db.run(
+        "UPDATE account_token SET last_used_at = now() WHERE token_id = (SELECT token_id FROM account_token WHERE token_id = $1 FOR UPDATE "
+        "SKIP LOCKED)",
+        {(*found)->token});
     return {};
   });
   if (!noted) return fail(noted.error());

@@ -11,7 +11,8 @@ bool has_active_admin(Tenancy& inside) {
       "  UNION"
       "  SELECT m.member_id FROM reached x JOIN tenant_group g ON g.tenant_id = $1 AND g.id = x.id AND g.leaving = 0"
       "  JOIN membership m ON m.tenant_id = $1 AND m.group_id = g.id"
-      ") SELECT (EXISTS (SELECT 1 FROM reached x JOIN tenant_user u ON u.tenant_id = $1 AND u.id = x.id AND u.leaving = 0 AND NOT u.admin_suspended)"
+      ") SELECT (EXISTS (SELECT 1 FROM reached x JOIN tenant_user u ON u.tenant_id = $1 AND u.id = x.id AND u.leaving = 0 AND NOT "
+      "u.admin_suspended)"
       " OR EXISTS (SELECT 1 FROM reached x JOIN service_account s ON s.tenant_id = $1 AND s.id = x.id AND s.enabled))::int";
   return inside.db.number(kAdmins, {inside.number}) != 0;
 }

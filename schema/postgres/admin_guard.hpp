@@ -1,5 +1,6 @@
 #pragma once
-// The last Admin rule (rbac.md R89) on committed and just written state: is anybody left who holds a tenant-wide Admin that does not expire?
+// The last Admin rule (rbac.md R89) on committed and just written state: is anybody left who holds a tenant-wide Admin that does not
+// expire?
 
 #include "schema/postgres/pool.hpp"
 

@@ -18,7 +18,8 @@ std::size_t index(ChangeKind kind) { return static_cast<std::size_t>(kind); }
 /// Leaving by its name; NULL for 0.
 std::string leaving_name(std::string_view column) {
   std::string out = fmt::format("CASE {}", column);
-  for (const auto leaving : {Leaving::Missing, Leaving::OutOfScope, Leaving::DeletedAtSource, Leaving::DisabledAtSource, Leaving::SourceDeleted})
+  for (const auto leaving :
+       {Leaving::Missing, Leaving::OutOfScope, Leaving::DeletedAtSource, Leaving::DisabledAtSource, Leaving::SourceDeleted})
     out += fmt::format(" WHEN {} THEN '{}'", static_cast<int>(leaving), name_of(leaving));
   return out + " END";
 }
@@ -37,8 +38,10 @@ std::string array_element(std::string_view text) {
 
 void insert_users(Db& db, std::string_view table, int tenant, const Lease& lease) {
   static constexpr std::string_view kInsert =
-      "INSERT INTO tenant_user (tenant_id, id, source_id, external_id, content_hash, username, email, first_name, last_name, entry, leaving, "
-      "state_reason, suspended_at) SELECT $1::int, id, $2::bigint, external_id, content_hash, name, email, first_name, last_name, entry, leaving, "
+      "INSERT INTO tenant_user (tenant_id, id, source_id, external_id, content_hash, username, email, first_name, last_name, entry, "
+      "leaving, "
+      "state_reason, suspended_at) SELECT $1::int, id, $2::bigint, external_id, content_hash, name, email, first_name, last_name, entry, "
+      "leaving, "
       "state_reason, CASE WHEN leaving <> 0 THEN now() END FROM {} WHERE kind = 1";
   db.run(fmt::format(kInsert, table), {tenant, lease.source});
 }
@@ -57,35 +60,44 @@ void PostgresStage::record_changes(Tenancy& tenancy) {
   Db& db = tenancy.db;
   // Before the rows change, so that "before" is what they are now.
   static constexpr std::string_view kPrincipals =
-      "INSERT INTO run_change (tenant_id, run_id, seq, type, kind, object_id, external_id, name, content_hash, before_hash, leaving, reason, before, after) "
-      "SELECT $1::int, $2::bigint, s.seq, {type}, s.kind, s.id, s.external_id, coalesce(s.name, o.{name}, ''), s.content_hash, s.before_hash, s.leaving, "
-      "s.reason, CASE WHEN s.kind <> 10 AND o.id IS NOT NULL THEN json_strip_nulls(json_build_object({shape}, 'leaving', {leaving}))::text END, s.after "
+      "INSERT INTO run_change (tenant_id, run_id, seq, type, kind, object_id, external_id, name, content_hash, before_hash, leaving, "
+      "reason, before, after) "
+      "SELECT $1::int, $2::bigint, s.seq, {type}, s.kind, s.id, s.external_id, coalesce(s.name, o.{name}, ''), s.content_hash, "
+      "s.before_hash, s.leaving, "
+      "s.reason, CASE WHEN s.kind <> 10 AND o.id IS NOT NULL THEN json_strip_nulls(json_build_object({shape}, 'leaving', {leaving}))::text "
+      "END, s.after "
       "FROM {stage} s LEFT JOIN {table} o ON o.tenant_id = $1::int AND o.id = s.id AND o.source_id = $3::bigint{only}";
   const auto leaving = leaving_name("o.leaving");
   if (users_.sent > 0) {
     // New ones have nothing before them: no join for them.
     static constexpr std::string_view kNew =
         "INSERT INTO run_change (tenant_id, run_id, seq, type, kind, object_id, external_id, name, content_hash, leaving, reason, after) "
-        "SELECT $1::int, $2::bigint, seq, 1, kind, id, external_id, name, content_hash, leaving, reason, after FROM stage_user WHERE kind = 1";
+        "SELECT $1::int, $2::bigint, seq, 1, kind, id, external_id, name, content_hash, leaving, reason, after FROM stage_user WHERE kind "
+        "= 1";
     db.run(kNew, {tenancy.number, lease_.run});
-    db.run(fmt::format(kPrincipals, fmt::arg("type", 1), fmt::arg("name", "username"), fmt::arg("stage", "stage_user"), fmt::arg("table", "tenant_user"),
-                       fmt::arg("leaving", leaving), fmt::arg("only", " WHERE s.kind <> 1"),
-                       fmt::arg("shape", "'username', o.username, 'email', o.email, 'first_name', o.first_name, 'last_name', o.last_name, 'entry', o.entry, "
-                                         "'enabled', o.leaving <> 4, 'disabled_reason', CASE WHEN o.leaving = 4 THEN o.state_reason END")),
+    db.run(fmt::format(
+               kPrincipals, fmt::arg("type", 1), fmt::arg("name", "username"), fmt::arg("stage", "stage_user"),
+               fmt::arg("table", "tenant_user"), fmt::arg("leaving", leaving), fmt::arg("only", " WHERE s.kind <> 1"),
+               fmt::arg("shape",
+                        "'username', o.username, 'email', o.email, 'first_name', o.first_name, 'last_name', o.last_name, 'entry', o.entry, "
+                        "'enabled', o.leaving <> 4, 'disabled_reason', CASE WHEN o.leaving = 4 THEN o.state_reason END")),
            {tenancy.number, lease_.run, lease_.source});
   }
   if (groups_.sent > 0)
-    db.run(fmt::format(kPrincipals, fmt::arg("type", 2), fmt::arg("name", "name"), fmt::arg("stage", "stage_group"), fmt::arg("table", "tenant_group"),
-                       fmt::arg("leaving", leaving), fmt::arg("only", ""),
+    db.run(fmt::format(kPrincipals, fmt::arg("type", 2), fmt::arg("name", "name"), fmt::arg("stage", "stage_group"),
+                       fmt::arg("table", "tenant_group"), fmt::arg("leaving", leaving), fmt::arg("only", ""),
                        fmt::arg("shape", "'name', o.source_name, 'description', o.description, 'entry', o.entry")),
            {tenancy.number, lease_.run, lease_.source});
   static constexpr std::string_view kEdges =
-      "INSERT INTO run_change (tenant_id, run_id, seq, type, kind, object_id, external_id, member_id, member_type, member_external_id, reason) "
+      "INSERT INTO run_change (tenant_id, run_id, seq, type, kind, object_id, external_id, member_id, member_type, member_external_id, "
+      "reason) "
       "SELECT $1::int, $2::bigint, seq, 4, kind, group_id, external_id, member_id, member_type, member_external_id, reason FROM stage_edge";
   if (edges_.sent > 0) db.run(kEdges, {tenancy.number, lease_.run});
   static constexpr std::string_view kBindings =
-      "INSERT INTO run_change (tenant_id, run_id, seq, type, kind, object_id, external_id, name, role_id, binding_id, reason, before, after) "
-      "SELECT $1::int, $2::bigint, seq, 5, kind, group_id, external_id, role_name, role_id, binding_id, reason, CASE WHEN kind = 9 THEN shape END, "
+      "INSERT INTO run_change (tenant_id, run_id, seq, type, kind, object_id, external_id, name, role_id, binding_id, reason, before, "
+      "after) "
+      "SELECT $1::int, $2::bigint, seq, 5, kind, group_id, external_id, role_name, role_id, binding_id, reason, CASE WHEN kind = 9 THEN "
+      "shape END, "
       "CASE WHEN kind = 8 THEN shape END FROM stage_binding";
   if (bindings_.sent > 0) db.run(kBindings, {tenancy.number, lease_.run});
 }
@@ -108,10 +120,12 @@ void PostgresStage::change_users(Tenancy& tenancy) {
   Db& db = tenancy.db;
   static constexpr std::string_view kUpdate =
       "UPDATE tenant_user o SET content_hash = s.content_hash, leaving = s.leaving, {}, "
-      "state_reason = CASE WHEN s.leaving <> 0 THEN s.state_reason WHEN o.leaving <> 0 THEN CASE WHEN o.admin_suspended THEN 'suspended by an administrator' "
+      "state_reason = CASE WHEN s.leaving <> 0 THEN s.state_reason WHEN o.leaving <> 0 THEN CASE WHEN o.admin_suspended THEN 'suspended by "
+      "an administrator' "
       "ELSE '' END ELSE o.state_reason END, "
       "username = CASE WHEN s.has_record THEN s.name ELSE o.username END, email = CASE WHEN s.has_record THEN s.email ELSE o.email END, "
-      "first_name = CASE WHEN s.has_record THEN s.first_name ELSE o.first_name END, last_name = CASE WHEN s.has_record THEN s.last_name ELSE o.last_name END, "
+      "first_name = CASE WHEN s.has_record THEN s.first_name ELSE o.first_name END, last_name = CASE WHEN s.has_record THEN s.last_name "
+      "ELSE o.last_name END, "
       "entry = CASE WHEN s.has_record THEN s.entry ELSE o.entry END "
       "FROM stage_user s WHERE s.kind IN (2, 3, 4) AND o.tenant_id = $1 AND o.id = s.id AND o.source_id = $2";
   const auto& n = counts_.users;
@@ -119,7 +133,8 @@ void PostgresStage::change_users(Tenancy& tenancy) {
   if (updates > 0) must_match(db.run(fmt::format(kUpdate, kSuspendedAt), {tenancy.number, lease_.source}), updates, "users");
   const auto purged = n[index(ChangeKind::Purged)];
   if (purged > 0)
-    must_match(db.run("DELETE FROM tenant_user o USING stage_user s WHERE s.kind = 5 AND o.tenant_id = $1 AND o.id = s.id AND o.source_id = $2 AND o.leaving <> 0",
+    must_match(db.run("DELETE FROM tenant_user o USING stage_user s WHERE s.kind = 5 AND o.tenant_id = $1 AND o.id = s.id AND o.source_id "
+                      "= $2 AND o.leaving <> 0",
                       {tenancy.number, lease_.source}),
                purged, "users to purge");
   if (n[index(ChangeKind::Added)] > 0) insert_users(db, "stage_user", tenancy.number, lease_);
@@ -129,14 +144,18 @@ void PostgresStage::change_groups(Tenancy& tenancy) {
   if (groups_.sent == 0) return;
   Db& db = tenancy.db;
   // A group comes for a name when it is new, comes back, or is renamed; settle_names decides who gets it.
-  db.run("INSERT INTO stage_newcomer SELECT s.id FROM stage_group s LEFT JOIN tenant_group o ON o.tenant_id = $1 AND o.id = s.id AND o.source_id = $2 "
-         "WHERE s.leaving = 0 AND s.has_record AND (s.kind = 1 OR (s.kind IN (2, 4) AND (o.name_key IS NULL OR o.source_name <> s.name)))",
-         {tenancy.number, lease_.source});
+  db.run(
+      "INSERT INTO stage_newcomer SELECT s.id FROM stage_group s LEFT JOIN tenant_group o ON o.tenant_id = $1 AND o.id = s.id AND "
+      "o.source_id = $2 "
+      "WHERE s.leaving = 0 AND s.has_record AND (s.kind = 1 OR (s.kind IN (2, 4) AND (o.name_key IS NULL OR o.source_name <> s.name)))",
+      {tenancy.number, lease_.source});
   static constexpr std::string_view kUpdate =
       "UPDATE tenant_group o SET content_hash = s.content_hash, leaving = s.leaving, state_reason = s.state_reason, {}, "
       "name = CASE WHEN s.has_record AND (o.name_key IS NULL OR o.source_name <> s.name) THEN s.name ELSE o.name END, "
-      "name_key = CASE WHEN s.leaving <> 0 THEN NULL WHEN s.has_record AND (o.name_key IS NULL OR o.source_name <> s.name) THEN s.name_key ELSE o.name_key END, "
-      "source_name = CASE WHEN s.has_record THEN s.name ELSE o.source_name END, description = CASE WHEN s.has_record THEN s.first_name ELSE o.description END, "
+      "name_key = CASE WHEN s.leaving <> 0 THEN NULL WHEN s.has_record AND (o.name_key IS NULL OR o.source_name <> s.name) THEN s.name_key "
+      "ELSE o.name_key END, "
+      "source_name = CASE WHEN s.has_record THEN s.name ELSE o.source_name END, description = CASE WHEN s.has_record THEN s.first_name "
+      "ELSE o.description END, "
       "entry = CASE WHEN s.has_record THEN s.entry ELSE o.entry END "
       "FROM stage_group s WHERE s.kind IN (2, 3, 4) AND o.tenant_id = $1 AND o.id = s.id AND o.source_id = $2";
   const auto& n = counts_.groups;
@@ -144,12 +163,14 @@ void PostgresStage::change_groups(Tenancy& tenancy) {
   if (updates > 0) must_match(db.run(fmt::format(kUpdate, kSuspendedAt), {tenancy.number, lease_.source}), updates, "groups");
   const auto purged = n[index(ChangeKind::Purged)];
   if (purged > 0)
-    must_match(db.run("DELETE FROM tenant_group o USING stage_group s WHERE s.kind = 5 AND o.tenant_id = $1 AND o.id = s.id AND o.source_id = $2 AND o.leaving <> 0",
+    must_match(db.run("DELETE FROM tenant_group o USING stage_group s WHERE s.kind = 5 AND o.tenant_id = $1 AND o.id = s.id AND "
+                      "o.source_id = $2 AND o.leaving <> 0",
                       {tenancy.number, lease_.source}),
                purged, "groups to purge");
-  db.run("INSERT INTO tenant_group (tenant_id, id, source_id, external_id, content_hash, name, name_key, source_name, description, entry) "
-         "SELECT $1, id, $2, external_id, content_hash, name, name_key, name, first_name, entry FROM stage_group WHERE kind = 1",
-         {tenancy.number, lease_.source});
+  db.run(
+      "INSERT INTO tenant_group (tenant_id, id, source_id, external_id, content_hash, name, name_key, source_name, description, entry) "
+      "SELECT $1, id, $2, external_id, content_hash, name, name_key, name, first_name, entry FROM stage_group WHERE kind = 1",
+      {tenancy.number, lease_.source});
 }
 
 /// R44: the holder keeps the plain name, among newcomers the smallest stable id gets it; the others get a suffix.
@@ -158,9 +179,11 @@ std::vector<Notice> PostgresStage::settle_names(Tenancy& tenancy) {
   Db& db = tenancy.db;
   static constexpr std::string_view kLosers =
       "SELECT id, source_name, coalesce(external_id, '') FROM ("
-      "  SELECT g.id, g.source_name, g.external_id, row_number() OVER (PARTITION BY g.name_key ORDER BY (n.id IS NOT NULL), g.external_id, g.id) AS place"
+      "  SELECT g.id, g.source_name, g.external_id, row_number() OVER (PARTITION BY g.name_key ORDER BY (n.id IS NOT NULL), g.external_id, "
+      "g.id) AS place"
       "  FROM tenant_group g LEFT JOIN stage_newcomer n ON n.id = g.id"
-      "  WHERE g.tenant_id = $1 AND g.name_key IN (SELECT c.name_key FROM tenant_group c JOIN stage_newcomer m ON m.id = c.id WHERE c.tenant_id = $1)"
+      "  WHERE g.tenant_id = $1 AND g.name_key IN (SELECT c.name_key FROM tenant_group c JOIN stage_newcomer m ON m.id = c.id WHERE "
+      "c.tenant_id = $1)"
       ") ranked WHERE place > 1 ORDER BY id";
   Notice notice{.code = "name_collision", .text = {}, .count = 0};
   // Two groups may share their first 8 characters too: then the whole stable id, at last our own id, which nobody else has.
@@ -173,22 +196,31 @@ std::vector<Notice> PostgresStage::settle_names(Tenancy& tenancy) {
       const auto plain = row.text(), external = row.text();
       std::string name = plain + "~";
       switch (suffix) {
-        case Suffix::Short: name += external.substr(0, 8); break;
-        case Suffix::Whole: name += external; break;
-        case Suffix::Own: name += text(PrincipalType::Group, id); break;
+        case Suffix::Short:
+          name += external.substr(0, 8);
+          break;
+        case Suffix::Whole:
+          name += external;
+          break;
+        case Suffix::Own:
+          name += text(PrincipalType::Group, id);
+          break;
       }
       if (!is_utf8(name)) name = plain + "~" + text(PrincipalType::Group, id);  // the 8th byte cut a character in half
       const char* comma = losers++ > 0 ? "," : "";
       ids += fmt::format("{}{}", comma, id.value);
       names += comma + array_element(name);
       keys += comma + array_element(fold(name));
-      if (suffix == Suffix::Short && losers <= 3) notice.text += fmt::format("{}the name {} is taken, the group is called {}", losers > 1 ? "; " : "", plain, name);
+      if (suffix == Suffix::Short && losers <= 3)
+        notice.text += fmt::format("{}the name {} is taken, the group is called {}", losers > 1 ? "; " : "", plain, name);
     });
     if (suffix == Suffix::Short) notice.count = losers;
     if (losers == 0) break;
-    db.run("UPDATE tenant_group g SET name = x.name, name_key = x.name_key FROM unnest($2::bigint[], $3::text[], $4::text[]) AS x (id, name, name_key) "
-           "WHERE g.tenant_id = $1 AND g.id = x.id AND g.source_id = $5",
-           {tenancy.number, ids + "}", names + "}", keys + "}", lease_.source});
+    db.run(
+        "UPDATE tenant_group g SET name = x.name, name_key = x.name_key FROM unnest($2::bigint[], $3::text[], $4::text[]) AS x (id, name, "
+        "name_key) "
+        "WHERE g.tenant_id = $1 AND g.id = x.id AND g.source_id = $5",
+        {tenancy.number, ids + "}", names + "}", keys + "}", lease_.source});
   }
   if (notice.count == 0) return {};
   return {notice};
@@ -200,12 +232,15 @@ ChangeCounts PostgresStage::change_rows(Tenancy& tenancy) {
   done.users = counts_.users;
   done.groups = counts_.groups;
   if (edges_.sent > 0)
-    done.edges_removed = db.run("DELETE FROM membership m USING stage_edge s WHERE s.kind = 7 AND m.tenant_id = $1 AND m.group_id = s.group_id "
-                                "AND m.member_id = s.member_id AND m.source_id = $2",
-                                {tenancy.number, lease_.source});
+    done.edges_removed = db.run(
+        "DELETE FROM membership m USING stage_edge s WHERE s.kind = 7 AND m.tenant_id = $1 AND m.group_id = s.group_id "
+        "AND m.member_id = s.member_id AND m.source_id = $2",
+        {tenancy.number, lease_.source});
   if (bindings_.sent > 0)
-    done.bindings_removed = db.run("DELETE FROM binding b USING stage_binding s WHERE s.kind = 9 AND b.tenant_id = $1 AND b.binding_id = s.binding_id AND b.source_id = $2",
-                                   {tenancy.number, lease_.source});
+    done.bindings_removed = db.run(
+        "DELETE FROM binding b USING stage_binding s WHERE s.kind = 9 AND b.tenant_id = $1 AND b.binding_id = s.binding_id AND b.source_id "
+        "= $2",
+        {tenancy.number, lease_.source});
   change_users(tenancy);
   change_groups(tenancy);
   const auto purged = counts_.users[index(ChangeKind::Purged)] + counts_.groups[index(ChangeKind::Purged)];
@@ -219,10 +254,11 @@ ChangeCounts PostgresStage::change_rows(Tenancy& tenancy) {
   done.edges_added = eager_edges_inserted_;
   if (edges_.sent > 0) done.edges_added += insert_edges(db, "stage_edge", tenancy.number, lease_, false);
   if (bindings_.sent > 0)
-    done.bindings_added =
-        db.run("INSERT INTO binding (tenant_id, binding_id, role_id, principal_id, principal_type, ns, source_id, created_by) "
-               "SELECT $1, binding_id, role_id, group_id, 2, ns, $2, $3 FROM stage_binding WHERE kind = 8 ON CONFLICT ON CONSTRAINT binding_once DO NOTHING",
-               {tenancy.number, lease_.source, "run " + text(lease_.run)});
+    done.bindings_added = db.run(
+        "INSERT INTO binding (tenant_id, binding_id, role_id, principal_id, principal_type, ns, source_id, created_by) "
+        "SELECT $1, binding_id, role_id, group_id, 2, ns, $2, $3 FROM stage_binding WHERE kind = 8 ON CONFLICT ON CONSTRAINT binding_once "
+        "DO NOTHING",
+        {tenancy.number, lease_.source, "run " + text(lease_.run)});
   return done;
 }
 
@@ -238,8 +274,10 @@ Result<void> PostgresStage::in_transaction(std::string_view doing, const std::fu
   if (over_) return fail(Errc::Internal, "{}: the stage has ended already", doing);
   if (const auto sent = flush(); !sent) return fail(sent.error(), "{}", doing);
   try {
-    if (eager_) db_->simple("SAVEPOINT staged");
-    else db_->simple("BEGIN");
+    if (eager_)
+      db_->simple("SAVEPOINT staged");
+    else
+      db_->simple("BEGIN");
     work();
     db_->simple("COMMIT");
     over_ = true;
@@ -287,8 +325,14 @@ Result<Applied> PostgresStage::apply(const RunEnd& end) {
     notices.insert(notices.end(), applied.notices.begin(), applied.notices.end());
     end_run(tenancy, lease_, end, {.applied = true, .revision = applied.revision, .plan = info, .notices = std::move(notices)});
     if (!applied.counts.is_empty())
-      tenancy.audit(end.actor, {.action = "run_applied", .object_type = "run", .object_id = text(lease_.run), .object_name = {}, .before = {},
-                                .after = to_json(applied.counts).dump(), .run = lease_.run, .revision = applied.revision});
+      tenancy.audit(end.actor, {.action = "run_applied",
+                                .object_type = "run",
+                                .object_id = text(lease_.run),
+                                .object_name = {},
+                                .before = {},
+                                .after = to_json(applied.counts).dump(),
+                                .run = lease_.run,
+                                .revision = applied.revision});
   });
   if (!done) return tl::unexpected(done.error());
   return applied;
@@ -309,16 +353,24 @@ Result<void> PostgresStage::keep(const RunEnd& end) {
     if (held_with(tenancy, lease_, end) && !eager_) {
       // The very same plan is stored under the older run already.
     } else {
-      if (eager_) take_back_eager_rows(tenancy);
-      else tenancy.db.number("SELECT 1 FROM (SELECT door_forget_plan($1)) gone", {lease_.run});
+      if (eager_)
+        take_back_eager_rows(tenancy);
+      else
+        tenancy.db.number("SELECT 1 FROM (SELECT door_forget_plan($1)) gone", {lease_.run});
       prepare(tenancy);
       record_changes(tenancy);
     }
     end_run(tenancy, lease_, end, {.applied = false, .revision = {}, .plan = end.plan, .notices = end.notices});
     if (end.outcome == Outcome::Held)
-      tenancy.audit(end.actor, {.action = "run_held", .object_type = "run", .object_id = text(lease_.run), .object_name = {}, .before = {},
-                                .after = object_text({{"reason", end.reason}, {"detail", end.detail}, {"plan", end.plan ? end.plan->hash : ""}}),
-                                .run = lease_.run, .revision = {}});
+      tenancy.audit(end.actor,
+                    {.action = "run_held",
+                     .object_type = "run",
+                     .object_id = text(lease_.run),
+                     .object_name = {},
+                     .before = {},
+                     .after = object_text({{"reason", end.reason}, {"detail", end.detail}, {"plan", end.plan ? end.plan->hash : ""}}),
+                     .run = lease_.run,
+                     .revision = {}});
   });
 }
 

@@ -16,7 +16,8 @@ Result<void> PostgresStore::load_authorization(const TenantId& tenant, Authoriza
     db.simple("SET LOCAL statement_timeout = '10min'");
     const int t = inside.number;
 
-    // A local edge beside a source's edge (R45) is one membership for a check. Twins have one local half, so leaving out the other is enough.
+    // A local edge beside a source's edge (R45) is one membership for a check. Twins have one local half, so leaving out the other is
+    // enough.
     static constexpr std::string_view kEdges =
         "FROM membership m WHERE m.tenant_id = {0} AND (m.source_id = 0 OR NOT EXISTS (SELECT 1 FROM membership l WHERE l.tenant_id = {0} "
         "AND l.source_id = 0 AND l.group_id = m.group_id AND l.member_id = m.member_id))";
@@ -25,29 +26,32 @@ Result<void> PostgresStore::load_authorization(const TenantId& tenant, Authoriza
     Revision revision;
     bool enabled = false;
     std::uint64_t users = 0, groups = 0;
-    db.each("SELECT epoch, revision, enabled::int, (SELECT count(*) FROM tenant_user WHERE tenant_id = $1), "
-            "(SELECT count(*) FROM tenant_group WHERE tenant_id = $1) FROM tenant WHERE tenant_id = $1",
-            {t}, [&](Row& row) {
-              revision.epoch = static_cast<std::uint32_t>(row.number());
-              revision.number = static_cast<std::uint64_t>(row.number());
-              enabled = row.flag();
-              users = static_cast<std::uint64_t>(row.number());
-              groups = static_cast<std::uint64_t>(row.number());
-            });
+    db.each(
+        "SELECT epoch, revision, enabled::int, (SELECT count(*) FROM tenant_user WHERE tenant_id = $1), "
+        "(SELECT count(*) FROM tenant_group WHERE tenant_id = $1) FROM tenant WHERE tenant_id = $1",
+        {t}, [&](Row& row) {
+          revision.epoch = static_cast<std::uint32_t>(row.number());
+          revision.number = static_cast<std::uint64_t>(row.number());
+          enabled = row.flag();
+          users = static_cast<std::uint64_t>(row.number());
+          groups = static_cast<std::uint64_t>(row.number());
+        });
     const auto edges = static_cast<std::uint64_t>(db.number("SELECT count(*) " + edges_from));
     sink.begin(revision, enabled, users, groups, edges);
 
-    copy_rows(db,
-              fmt::format("SELECT u.id, u.username, u.email, (u.leaving = 0 AND NOT u.admin_suspended), coalesce(a.super_admin AND a.enabled, false) "
-                          "FROM tenant_user u LEFT JOIN account a ON a.account_id = u.account_id WHERE u.tenant_id = {}",
-                          t),
-              [&](CopyReader& row) {
-                const PrincipalId id{row.number()};
-                const auto username = row.text();
-                const auto email = row.text();
-                const bool active = row.flag();
-                sink.user(id, username, email, active, row.flag());
-              });
+    copy_rows(
+        db,
+        fmt::format(
+            "SELECT u.id, u.username, u.email, (u.leaving = 0 AND NOT u.admin_suspended), coalesce(a.super_admin AND a.enabled, false) "
+            "FROM tenant_user u LEFT JOIN account a ON a.account_id = u.account_id WHERE u.tenant_id = {}",
+            t),
+        [&](CopyReader& row) {
+          const PrincipalId id{row.number()};
+          const auto username = row.text();
+          const auto email = row.text();
+          const bool active = row.flag();
+          sink.user(id, username, email, active, row.flag());
+        });
     std::string folded;
     copy_rows(db, fmt::format("SELECT id, name_key, name, leaving = 0 FROM tenant_group WHERE tenant_id = {}", t), [&](CopyReader& row) {
       const PrincipalId id{row.number()};
@@ -68,9 +72,11 @@ Result<void> PostgresStore::load_authorization(const TenantId& tenant, Authoriza
       const PrincipalId group{row.number()};
       sink.edge(group, PrincipalId{row.number()});
     });
-    db.each(fmt::format("SELECT {} FROM role WHERE tenant_id = $1 ORDER BY role_id", kRoleColumns), {t}, [&](Row& row) { sink.role(read_role(row)); });
+    db.each(fmt::format("SELECT {} FROM role WHERE tenant_id = $1 ORDER BY role_id", kRoleColumns), {t},
+            [&](Row& row) { sink.role(read_role(row)); });
     copy_rows(db,
-              fmt::format("SELECT binding_id, role_id, principal_type::bigint, principal_id, ns, micros(expires_at), source_id, micros(created_at), created_by "
+              fmt::format("SELECT binding_id, role_id, principal_type::bigint, principal_id, ns, micros(expires_at), source_id, "
+                          "micros(created_at), created_by "
                           "FROM binding WHERE tenant_id = {} ORDER BY binding_id",
                           t),
               [&](CopyReader& row) {
@@ -80,7 +86,8 @@ Result<void> PostgresStore::load_authorization(const TenantId& tenant, Authoriza
                 one.principal.type = static_cast<PrincipalType>(row.number());
                 one.principal.id = PrincipalId{row.number()};
                 if (const auto ns = row.maybe_text()) one.ns = std::string(*ns);
-                if (const auto at = row.maybe_number()) one.expires_at = TimePoint(std::chrono::microseconds(static_cast<std::int64_t>(*at)));
+                if (const auto at = row.maybe_number())
+                  one.expires_at = TimePoint(std::chrono::microseconds(static_cast<std::int64_t>(*at)));
                 if (const auto source = row.number(); source != 0) one.source = SourceId{source};
                 one.created_at = TimePoint(std::chrono::microseconds(static_cast<std::int64_t>(row.number())));
                 one.created_by = std::string(row.text());

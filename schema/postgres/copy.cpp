@@ -18,8 +18,10 @@ std::string CopyWriter::mend(std::string_view value) {
     // The longest character that starts here, 4 bytes at most (RFC 3629).
     for (std::size_t n = 1; n <= 4 && n <= value.size() && length == 0; ++n)
       if (value.front() != '\0' && is_utf8(value.substr(0, n))) length = n;
-    if (length == 0) out += kReplacement;
-    else out += value.substr(0, length);
+    if (length == 0)
+      out += kReplacement;
+    else
+      out += value.substr(0, length);
     value.remove_prefix(std::max<std::size_t>(1, length));
   }
   return out;

@@ -42,8 +42,10 @@ class CopyWriter {
     }
   }
   void maybe_text(const std::optional<std::string>& value) {
-    if (value) text(*value);
-    else null();
+    if (value)
+      text(*value);
+    else
+      null();
   }
   [[nodiscard]] std::uint64_t rows() const { return rows_; }
   [[nodiscard]] std::size_t size() const { return bytes_.size(); }

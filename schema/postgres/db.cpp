@@ -52,8 +52,8 @@ Error to_error(const DbError& error) {
   const std::string_view state = error.sqlstate;
   const std::string_view text = error.what();
   // A refused connection carries no SQLSTATE through libpq, only words.
-  if (state == "53300" || text.find("too many clients") != std::string_view::npos || text.find("too many connections") != std::string_view::npos ||
-      text.find("connection slots are reserved") != std::string_view::npos)
+  if (state == "53300" || text.find("too many clients") != std::string_view::npos ||
+      text.find("too many connections") != std::string_view::npos || text.find("connection slots are reserved") != std::string_view::npos)
     return {.code = Errc::Unavailable, .what = fmt::format("PostgreSQL has too many connections: {}", text), .slug = {}};
   if (error.lost) return {.code = Errc::Unavailable, .what = fmt::format("PostgreSQL is not reachable: {}", text), .slug = {}};
   if (state == "57014") return {.code = Errc::Unavailable, .what = fmt::format("PostgreSQL took too long: {}", text), .slug = {}};
@@ -203,7 +203,8 @@ void drain(PGconn* connection) {
     }
     const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const std::string sqlstate = state ? state : "";
-    trouble.emplace(first_line(PQresultErrorMessage(result)), sqlstate, PQstatus(connection) == CONNECTION_BAD || is_connection_state(sqlstate));
+    trouble.emplace(first_line(PQresultErrorMessage(result)), sqlstate,
+                    PQstatus(connection) == CONNECTION_BAD || is_connection_state(sqlstate));
     if (PQstatus(connection) == CONNECTION_BAD) break;
   }
   if (trouble) throw *trouble;
@@ -269,7 +270,8 @@ std::string connection_string(const std::string& url, Millis connect_timeout, Mi
     out += fmt::format("{}={} ", option->keyword, quoted(option->val));
     if (std::strcmp(option->keyword, "connect_timeout") == 0) has_timeout = true;
   }
-  if (!has_timeout) out += fmt::format("connect_timeout={} ", std::max<long long>(2, connect_timeout.count() / 1000));  // libpq takes 1 as 2
+  if (!has_timeout)
+    out += fmt::format("connect_timeout={} ", std::max<long long>(2, connect_timeout.count() / 1000));  // libpq takes 1 as 2
   // A server that has vanished without a word must not hold a thread for the kernel's fifteen minutes.
   out += fmt::format("tcp_user_timeout={} keepalives_idle=15 keepalives_interval=5 keepalives_count=3 application_name='rosterd'",
                      statement_timeout.count() + 10'000);

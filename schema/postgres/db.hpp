@@ -26,7 +26,8 @@ namespace rosterd::postgres {
 
 /// What PostgreSQL or the way to it said. `lost`: the connection is gone and must be opened anew.
 struct DbError : std::runtime_error {
-  DbError(std::string message, std::string state, bool is_lost) : runtime_error(std::move(message)), sqlstate(std::move(state)), lost(is_lost) {}
+  DbError(std::string message, std::string state, bool is_lost)
+      : runtime_error(std::move(message)), sqlstate(std::move(state)), lost(is_lost) {}
   std::string sqlstate;  ///< five characters; empty when there was no answer
   bool lost;
 };
@@ -81,8 +82,8 @@ class Row {
  public:
   explicit Row(const soci::row& row) : row_(row) {}
   [[nodiscard]] bool null() const { return row_.get_indicator(at_) == soci::i_null; }
-  std::string text();           ///< NULL reads as empty
-  std::int64_t number();        ///< NULL reads as 0
+  std::string text();     ///< NULL reads as empty
+  std::int64_t number();  ///< NULL reads as 0
   bool flag() { return number() != 0; }
   double real();
   TimePoint time() { return TimePoint(std::chrono::microseconds(number())); }

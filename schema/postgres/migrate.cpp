@@ -29,10 +29,12 @@ std::vector<AppliedMigration> applied_ones(Db& db) {
 Result<void> compare(const std::vector<AppliedMigration>& applied, std::span<const Migration> migrations) {
   for (std::size_t i = 0; i < applied.size(); ++i) {
     if (i >= migrations.size())
-      return fail(Errc::Refused, "the database has migration {} ({}), this rosterd knows only {}: it was upgraded by a newer rosterd, use that one",
+      return fail(Errc::Refused,
+                  "the database has migration {} ({}), this rosterd knows only {}: it was upgraded by a newer rosterd, use that one",
                   applied[i].number, applied[i].name, migrations.empty() ? 0 : migrations.back().number);
     if (applied[i].number != migrations[i].number || applied[i].sha256 != checksum(migrations[i]))
-      return fail(Errc::Refused, "migration {} ({}) was applied with another text than this rosterd has: the database belongs to another build",
+      return fail(Errc::Refused,
+                  "migration {} ({}) was applied with another text than this rosterd has: the database belongs to another build",
                   applied[i].number, applied[i].name);
   }
   return {};
@@ -66,7 +68,8 @@ Result<void> migrate(Db& owner, std::string_view app_role, std::span<const Migra
   owner.simple("SET statement_timeout = 0; SET lock_timeout = 0");
   const MigrationLock lock(owner);
   owner.simple(
-      "CREATE SCHEMA IF NOT EXISTS rosterd; CREATE TABLE IF NOT EXISTS rosterd.schema_migration (number int PRIMARY KEY, name text NOT NULL, "
+      "CREATE SCHEMA IF NOT EXISTS rosterd; CREATE TABLE IF NOT EXISTS rosterd.schema_migration (number int PRIMARY KEY, name text NOT "
+      "NULL, "
       "sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())");
   const auto applied = applied_ones(owner);
   if (const auto same = compare(applied, migrations); !same) return same;
@@ -92,8 +95,13 @@ Result<void> migrate(Db& owner, std::string_view app_role, std::span<const Migra
 }
 
 Result<void> verify_schema(Db& app, std::span<const Migration> migrations) {
-  if (app.number("SELECT (to_regclass('rosterd.schema_migration') IS NOT NULL)::int") == 0)
-    return fail(Errc::Refused, "the database has no rosterd schema yet, and no owner's URL is configured to create it");
+  // Through the catalogue: to_regclass fails where the role has no rights on the schema yet.
+  const auto rights = app.first("SELECT has_schema_privilege(oid, 'USAGE')::int FROM pg_namespace WHERE nspname = 'rosterd'", {},
+                                [](Row& row) { return row.flag(); });
+  if (rights == false)
+    return fail(Errc::Refused,
+                "the role rosterd works with has no rights in the rosterd schema yet, and no owner's URL is configured to give them");
+  if (!rights) return fail(Errc::Refused, "the database has no rosterd schema yet, and no owner's URL is configured to create it");
   const auto applied = applied_ones(app);
   if (const auto same = compare(applied, migrations); !same) return same;
   if (applied.size() < migrations.size())
@@ -104,15 +112,21 @@ Result<void> verify_schema(Db& app, std::span<const Migration> migrations) {
 
 Result<void> verify_role(Db& app) {
   static constexpr std::string_view kRole =
-      "SELECT current_user::text, r.rolsuper::int, r.rolbypassrls::int, coalesce(pg_has_role(current_user, c.relowner, 'MEMBER'), false)::int "
-      "FROM pg_roles r LEFT JOIN pg_class c ON c.oid = to_regclass('rosterd.tenant') WHERE r.rolname = current_user";
+      "SELECT current_user::text, r.rolsuper::int, r.rolbypassrls::int, coalesce(pg_has_role(current_user, c.relowner, 'MEMBER'), "
+      "false)::int "
+      "FROM pg_roles r LEFT JOIN pg_class c ON c.relname = 'tenant' AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = "
+      "'rosterd') "
+      "WHERE r.rolname = current_user";
   std::string why;
   app.each(kRole, {}, [&](Row& row) {
     const auto name = row.text();
     const bool super = row.flag(), bypass = row.flag(), owner = row.flag();
-    if (super) why = fmt::format("{} is a superuser", name);
-    else if (bypass) why = fmt::format("{} has BYPASSRLS", name);
-    else if (owner) why = fmt::format("{} owns rosterd's tables, or is a member of the role that does", name);
+    if (super)
+      why = fmt::format("{} is a superuser", name);
+    else if (bypass)
+      why = fmt::format("{} has BYPASSRLS", name);
+    else if (owner)
+      why = fmt::format("{} owns rosterd's tables, or is a member of the role that does", name);
   });
   if (why.empty()) return {};
   return fail(Errc::Refused, "the role rosterd works with could look past the wall between tenants: {}. Use a plain role of its own", why);

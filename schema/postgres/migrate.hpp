@@ -19,8 +19,8 @@ struct Migration {
 /// The files of schema/migrations, in order.
 [[nodiscard]] std::span<const Migration> built_in_migrations();
 
-/// Brings the database of `owner` to the last of `migrations` and gives `app_role` its rights, under an advisory lock, each migration in one
-/// transaction with its row in schema_migration. Refused: an applied one has another text, or the database is newer. Throws DbError.
+/// Brings the database of `owner` to the last of `migrations` and gives `app_role` its rights, under an advisory lock, each migration in
+/// one transaction with its row in schema_migration. Refused: an applied one has another text, or the database is newer. Throws DbError.
 [[nodiscard]] Result<void> migrate(Db& owner, std::string_view app_role, std::span<const Migration> migrations);
 /// Refused unless the database has exactly these migrations.
 [[nodiscard]] Result<void> verify_schema(Db& app, std::span<const Migration> migrations);

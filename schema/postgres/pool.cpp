@@ -9,9 +9,12 @@ namespace {
 
 constexpr const char* begin_of(Mode mode) {
   switch (mode) {
-    case Mode::Read: return "BEGIN READ ONLY";
-    case Mode::Write: return "BEGIN";
-    case Mode::Steady: return "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+    case Mode::Read:
+      return "BEGIN READ ONLY";
+    case Mode::Write:
+      return "BEGIN";
+    case Mode::Steady:
+      return "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
   }
   return "BEGIN";
 }
@@ -93,8 +96,10 @@ Result<void> Pool::transaction(Mode mode, std::string_view doing, const std::fun
       db.simple("ROLLBACK");
       return {};
     } catch (const DbError& error) {
-      if (error.lost) db.close();
-      else abandon(db);
+      if (error.lost)
+        db.close();
+      else
+        abandon(db);
       throw;
     } catch (...) {
       abandon(db);
@@ -151,7 +156,8 @@ Tenancy enter_number(Db& db, int number, const TenantId& tenant, bool enabled) {
 
 Result<Tenancy> enter(Db& db, const TenantId& tenant) {
   static constexpr std::string_view kEnter =
-      "SELECT tenant_id, enabled::int, set_config('rosterd.tenant', tenant_id::text, true) FROM door_tenant($1) WHERE tenant_id IS NOT NULL";
+      "SELECT tenant_id, enabled::int, set_config('rosterd.tenant', tenant_id::text, true) FROM door_tenant($1) WHERE tenant_id IS NOT "
+      "NULL";
   const auto found = db.first(kEnter, {tenant.value}, [](Row& row) {
     const auto number = static_cast<int>(row.number());
     return std::pair(number, row.flag());
@@ -191,10 +197,11 @@ Revision Tenancy::bump() {
 namespace {
 void write_audit(Db& db, int tenant, std::string_view slug, const Actor& actor, const Tenancy::Event& event) {
   static constexpr std::string_view kAudit =
-      "INSERT INTO audit (tenant_id, tenant, account_id, actor, ip, request_id, action, object_type, object_id, object_name, before, after, "
+      "INSERT INTO audit (tenant_id, tenant, account_id, actor, ip, request_id, action, object_type, object_id, object_name, before, "
+      "after, "
       "run_id, epoch, revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
-  db.run(kAudit, {tenant, slug, or_null(actor.account), actor.by, actor.ip, actor.request_id, event.action, event.object_type, event.object_id,
-                  event.object_name, event.before, event.after, or_null(event.run),
+  db.run(kAudit, {tenant, slug, or_null(actor.account), actor.by, actor.ip, actor.request_id, event.action, event.object_type,
+                  event.object_id, event.object_name, event.before, event.after, or_null(event.run),
                   event.revision ? Value(event.revision->epoch) : Value(std::nullopt),
                   event.revision ? Value(event.revision->number) : Value(std::nullopt)});
 }

@@ -95,7 +95,8 @@ void audit_instance(Db& db, const Actor& actor, const Tenancy::Event& event);
 
 /// A transaction inside one tenant; `work(Tenancy&)`. Mode::Write locks the tenant first.
 template <class Work>
-auto in_tenant(Pool& pool, Mode mode, const TenantId& tenant, std::string_view doing, Work work) -> decltype(work(std::declval<Tenancy&>())) {
+auto in_tenant(Pool& pool, Mode mode, const TenantId& tenant, std::string_view doing, Work work)
+    -> decltype(work(std::declval<Tenancy&>())) {
   using Answer = decltype(work(std::declval<Tenancy&>()));
   return pool.run(mode, doing, [&](Db& db) -> Answer {
     auto inside = enter(db, tenant);

@@ -54,7 +54,8 @@ class PostgresStore final : public Store {
   Result<std::vector<Source>> sources(const TenantId& tenant) override;
   Result<Source> source(const TenantId& tenant, std::string_view key) override;
   Result<Written<Source>> create_source(const TenantId& tenant, const NewSource& source, const Actor& actor) override;
-  Result<Written<Source>> change_source(const TenantId& tenant, SourceId id, const NewSource& source, std::uint64_t if_version, const Actor& actor) override;
+  Result<Written<Source>> change_source(const TenantId& tenant, SourceId id, const NewSource& source, std::uint64_t if_version,
+                                        const Actor& actor) override;
   Result<Revision> delete_source(const TenantId& tenant, SourceId id, bool force, const Actor& actor) override;
   Result<std::vector<SourceStatus>> status(const TenantId& tenant) override;
   Result<SourceState> source_state(const TenantId& tenant, SourceId id) override;
@@ -77,7 +78,8 @@ class PostgresStore final : public Store {
 
   // held.cpp
   Result<void> load_held(const TenantId& tenant, SourceId source, TimePoint purge_before, HeldSink& sink) override;
-  Result<std::vector<HeldEntry>> held_entries(const TenantId& tenant, SourceId source, PrincipalType type, std::span<const PrincipalId> ids) override;
+  Result<std::vector<HeldEntry>> held_entries(const TenantId& tenant, SourceId source, PrincipalType type,
+                                              std::span<const PrincipalId> ids) override;
   Result<void> each_held_entry(const TenantId& tenant, SourceId source, PrincipalType type,
                                const std::function<void(PrincipalId, std::string_view entry)>& use) override;
   Result<RecentLeaving> recent_leaving(const TenantId& tenant, SourceId source, TimePoint since) override;

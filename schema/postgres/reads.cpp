@@ -50,7 +50,8 @@ Result<User> PostgresStore::user(const TenantId& tenant, std::string_view key) {
     std::vector<User> found;
     const auto take = [&](Row& row) { found.push_back(read_user(row)); };
     if (const auto id = parse_principal_id(PrincipalType::User, key))
-      inside.db.each(fmt::format("SELECT {} FROM tenant_user u WHERE u.tenant_id = $1 AND u.id = $2", kUserColumns), {inside.number, *id}, take);
+      inside.db.each(fmt::format("SELECT {} FROM tenant_user u WHERE u.tenant_id = $1 AND u.id = $2", kUserColumns), {inside.number, *id},
+                     take);
     else
       inside.db.each(fmt::format("SELECT {} FROM tenant_user u WHERE u.tenant_id = $1 AND (u.username = $2 OR u.email = $2)", kUserColumns),
                      {inside.number, fold(key)}, take);
@@ -76,7 +77,8 @@ Result<Page<Group>> PostgresStore::groups(const TenantId& tenant, const PageRequ
     Page<Group> out;
     // Suspended groups have no key and come first, by their id.
     static constexpr std::string_view kGroups =
-        "SELECT {}, coalesce(g.name_key, '') FROM tenant_group g WHERE g.tenant_id = $1 AND (coalesce(g.name_key, ''), g.id) > ($2 COLLATE \"C\", $3::bigint) "
+        "SELECT {}, coalesce(g.name_key, '') FROM tenant_group g WHERE g.tenant_id = $1 AND (coalesce(g.name_key, ''), g.id) > ($2 COLLATE "
+        "\"C\", $3::bigint) "
         "AND ($4 = '' OR starts_with(g.name_key, $4)) ORDER BY coalesce(g.name_key, ''), g.id LIMIT $5";
     std::vector<std::string> keys;
     inside.db.each(fmt::format(kGroups, kGroupColumns), {inside.number, place.text, place.id, fold(page.query), limit + 1}, [&](Row& row) {
@@ -96,7 +98,8 @@ Result<Group> PostgresStore::group(const TenantId& tenant, std::string_view key)
     std::vector<Group> found;
     const auto take = [&](Row& row) { found.push_back(read_group(row)); };
     const auto by = [&](std::string_view condition, const Value& value) {
-      inside.db.each(fmt::format("SELECT {} FROM tenant_group g WHERE g.tenant_id = $1 AND {}", kGroupColumns, condition), {inside.number, value}, take);
+      inside.db.each(fmt::format("SELECT {} FROM tenant_group g WHERE g.tenant_id = $1 AND {}", kGroupColumns, condition),
+                     {inside.number, value}, take);
     };
     if (const auto id = parse_principal_id(PrincipalType::Group, key)) {
       by("g.id = $2", *id);
@@ -126,15 +129,16 @@ Result<Page<Member>> PostgresStore::members(const TenantId& tenant, PrincipalId 
         "WHERE m.tenant_id = $1 AND m.group_id = $2 AND (m.member_id, m.source_id) > ($3::bigint, $4::bigint) "
         "AND ($5 = '' OR starts_with(coalesce(u.username, g.name_key, s.name), $5)) ORDER BY m.member_id, m.source_id LIMIT $6";
     Page<Member> out;
-    inside.db.each(kMembers, {inside.number, group, place.id, place.text.empty() ? "-1" : place.text, fold(page.query), limit + 1}, [&](Row& row) {
-      Member one;
-      one.principal.type = static_cast<PrincipalType>(row.number());
-      one.principal.id = row.id<PrincipalId>();
-      one.source = row.maybe_id<SourceId>();
-      one.name = row.text();
-      one.active = row.flag();
-      out.items.push_back(std::move(one));
-    });
+    inside.db.each(kMembers, {inside.number, group, place.id, place.text.empty() ? "-1" : place.text, fold(page.query), limit + 1},
+                   [&](Row& row) {
+                     Member one;
+                     one.principal.type = static_cast<PrincipalType>(row.number());
+                     one.principal.id = row.id<PrincipalId>();
+                     one.source = row.maybe_id<SourceId>();
+                     one.name = row.text();
+                     one.active = row.flag();
+                     out.items.push_back(std::move(one));
+                   });
     if (out.items.size() > limit) {
       out.items.resize(limit);
       const auto& last = out.items.back();
@@ -144,35 +148,38 @@ Result<Page<Member>> PostgresStore::members(const TenantId& tenant, PrincipalId 
   });
 }
 
-Result<std::vector<EdgeOrigin>> PostgresStore::edge_origins(const TenantId& tenant, std::span<const std::pair<PrincipalId, PrincipalId>> edges) {
-  return in_tenant(*pool_, Mode::Read, tenant, "reading where memberships come from", [&](Tenancy& inside) -> Result<std::vector<EdgeOrigin>> {
-    std::vector<PrincipalId> groups, members;
-    for (const auto& [group, member] : edges) {
-      groups.push_back(group);
-      members.push_back(member);
-    }
-    static constexpr std::string_view kOrigins =
-        "SELECT m.group_id, m.member_type, m.member_id, m.source_id, coalesce(s.name, ''), coalesce(g.entry, ''), m.run_id, micros(m.created_at) "
-        "FROM unnest($2::bigint[], $3::bigint[]) AS asked (group_id, member_id) "
-        "JOIN membership m ON m.tenant_id = $1 AND m.group_id = asked.group_id AND m.member_id = asked.member_id "
-        "LEFT JOIN tenant_group g ON g.tenant_id = m.tenant_id AND g.id = m.group_id "
-        "LEFT JOIN source s ON s.tenant_id = m.tenant_id AND s.source_id = m.source_id ORDER BY m.group_id, m.member_id, m.source_id";
-    std::vector<EdgeOrigin> out;
-    inside.db.each(kOrigins, {inside.number, array_text(groups), array_text(members)}, [&](Row& row) {
-      EdgeOrigin one;
-      one.group = row.id<PrincipalId>();
-      one.member.type = static_cast<PrincipalType>(row.number());
-      one.member.id = row.id<PrincipalId>();
-      one.source = row.maybe_id<SourceId>();
-      one.source_name = row.text();
-      one.entry = row.text();
-      if (!one.source) one.entry.clear();
-      one.run = row.maybe_id<RunId>();
-      one.since = row.time();
-      out.push_back(std::move(one));
-    });
-    return out;
-  });
+Result<std::vector<EdgeOrigin>> PostgresStore::edge_origins(const TenantId& tenant,
+                                                            std::span<const std::pair<PrincipalId, PrincipalId>> edges) {
+  return in_tenant(
+      *pool_, Mode::Read, tenant, "reading where memberships come from", [&](Tenancy& inside) -> Result<std::vector<EdgeOrigin>> {
+        std::vector<PrincipalId> groups, members;
+        for (const auto& [group, member] : edges) {
+          groups.push_back(group);
+          members.push_back(member);
+        }
+        static constexpr std::string_view kOrigins =
+            "SELECT m.group_id, m.member_type, m.member_id, m.source_id, coalesce(s.name, ''), coalesce(g.entry, ''), m.run_id, "
+            "micros(m.created_at) "
+            "FROM unnest($2::bigint[], $3::bigint[]) AS asked (group_id, member_id) "
+            "JOIN membership m ON m.tenant_id = $1 AND m.group_id = asked.group_id AND m.member_id = asked.member_id "
+            "LEFT JOIN tenant_group g ON g.tenant_id = m.tenant_id AND g.id = m.group_id "
+            "LEFT JOIN source s ON s.tenant_id = m.tenant_id AND s.source_id = m.source_id ORDER BY m.group_id, m.member_id, m.source_id";
+        std::vector<EdgeOrigin> out;
+        inside.db.each(kOrigins, {inside.number, array_text(groups), array_text(members)}, [&](Row& row) {
+          EdgeOrigin one;
+          one.group = row.id<PrincipalId>();
+          one.member.type = static_cast<PrincipalType>(row.number());
+          one.member.id = row.id<PrincipalId>();
+          one.source = row.maybe_id<SourceId>();
+          one.source_name = row.text();
+          one.entry = row.text();
+          if (!one.source) one.entry.clear();
+          one.run = row.maybe_id<RunId>();
+          one.since = row.time();
+          out.push_back(std::move(one));
+        });
+        return out;
+      });
 }
 
 Result<std::vector<Role>> PostgresStore::roles(const TenantId& tenant) {

@@ -9,7 +9,8 @@ namespace rosterd::postgres {
 
 using nlohmann::json;
 
-const std::string_view kAccountColumns = "a.account_id, a.email, a.first_name, a.last_name, a.enabled::int, a.super_admin::int, micros(a.created_at)";
+const std::string_view kAccountColumns =
+    "a.account_id, a.email, a.first_name, a.last_name, a.enabled::int, a.super_admin::int, micros(a.created_at)";
 Account read_account(Row& row) {
   Account out;
   out.id = row.id<AccountId>();
@@ -86,7 +87,8 @@ SourceState read_state(Row& row) {
 }
 
 const std::string_view kRunColumns =
-    "r.run_id, r.source_id, r.source_name, r.mode, r.dry_run::int, r.trigger, r.requested_by, r.outcome, r.reason, r.detail, r.cursor_kind, "
+    "r.run_id, r.source_id, r.source_name, r.mode, r.dry_run::int, r.trigger, r.requested_by, r.outcome, r.reason, r.detail, "
+    "r.cursor_kind, "
     "r.plan_hash, r.plan_counts, r.notices, r.complete::int, micros(r.queued_at), micros(r.started_at), micros(r.finished_at), "
     "micros(r.approval_expires_at), r.epoch, r.revision, r.progress";
 Run read_run(Row& row) {
@@ -116,13 +118,15 @@ Run read_run(Row& row) {
   out.approval_expires_at = row.maybe_time();
   const auto epoch = row.maybe_number();
   const auto revision = row.maybe_number();
-  if (epoch && revision) out.revision = Revision{.epoch = static_cast<std::uint32_t>(*epoch), .number = static_cast<std::uint64_t>(*revision)};
+  if (epoch && revision)
+    out.revision = Revision{.epoch = static_cast<std::uint32_t>(*epoch), .number = static_cast<std::uint64_t>(*revision)};
   out.progress = row.text();
   return out;
 }
 
 const std::string_view kUserColumns =
-    "u.id, u.username, u.email, u.first_name, u.last_name, u.admin_suspended::int, u.leaving, u.state_reason, u.source_id, u.external_id, u.entry, "
+    "u.id, u.username, u.email, u.first_name, u.last_name, u.admin_suspended::int, u.leaving, u.state_reason, u.source_id, u.external_id, "
+    "u.entry, "
     "u.account_id, micros(u.created_at), micros(u.suspended_at)";
 User read_user(Row& row) {
   User out;
@@ -174,7 +178,8 @@ Role read_role(Row& row) {
 }
 
 const std::string_view kBindingColumns =
-    "b.binding_id, b.role_id, b.principal_type, b.principal_id, b.ns, micros(b.expires_at), b.source_id, micros(b.created_at), b.created_by";
+    "b.binding_id, b.role_id, b.principal_type, b.principal_id, b.ns, micros(b.expires_at), b.source_id, micros(b.created_at), "
+    "b.created_by";
 Binding read_binding(Row& row) {
   Binding out;
   out.id = row.id<BindingId>();

@@ -16,7 +16,8 @@ void check_fence(Tenancy& inside, const Lease& lease) {
 std::optional<RunId> held_with(Tenancy& inside, const Lease& lease, const RunEnd& end) {
   if (end.outcome != Outcome::Held || !end.plan) return std::nullopt;
   static constexpr std::string_view kSame =
-      "SELECT run_id FROM run WHERE tenant_id = $1 AND source_id = $2 AND run_id <> $3 AND plan_hash = $4 AND approval_expires_at IS NOT NULL";
+      "SELECT run_id FROM run WHERE tenant_id = $1 AND source_id = $2 AND run_id <> $3 AND plan_hash = $4 AND approval_expires_at IS NOT "
+      "NULL";
   return inside.db.first(kSame, {inside.number, lease.source, lease.run, end.plan->hash}, [](Row& row) { return row.id<RunId>(); });
 }
 
@@ -42,13 +43,16 @@ void end_run(Tenancy& inside, const Lease& lease, const RunEnd& end, const RunRe
     // The older run keeps waiting under its own id, so that an approval given meanwhile still finds it.
     approval.reset();
     detail += fmt::format(" (the same plan already waits as {})", text(*same));
-  } else if (!dry_run && (end.outcome == Outcome::Held || (end.complete && (end.outcome == Outcome::Applied || end.outcome == Outcome::Unchanged)))) {
+  } else if (!dry_run &&
+             (end.outcome == Outcome::Held || (end.complete && (end.outcome == Outcome::Applied || end.outcome == Outcome::Unchanged)))) {
     drop_held_plans(inside, lease);
   }
 
   static constexpr std::string_view kRun =
-      "UPDATE run SET outcome = $3, reason = $4, detail = $5, cursor_kind = $6, plan_hash = $7, plan_counts = $8, notices = $9, complete = $10, "
-      "finished_at = clock_timestamp(), approval_expires_at = $11, epoch = $12, revision = $13, applied = $14, progress = '', left_users = $15, "
+      "UPDATE run SET outcome = $3, reason = $4, detail = $5, cursor_kind = $6, plan_hash = $7, plan_counts = $8, notices = $9, complete = "
+      "$10, "
+      "finished_at = clock_timestamp(), approval_expires_at = $11, epoch = $12, revision = $13, applied = $14, progress = '', left_users = "
+      "$15, "
       "left_groups = $16, left_bindings = $17 WHERE tenant_id = $1 AND run_id = $2";
   const auto& plan = record.plan ? record.plan : end.plan;
   const ChangeCounts counts = plan ? plan->counts : ChangeCounts{};
@@ -56,13 +60,14 @@ void end_run(Tenancy& inside, const Lease& lease, const RunEnd& end, const RunRe
   const bool counted = record.applied && !end.approved;
   db.run(kRun, {inside.number, lease.run, end.outcome, end.reason, detail, end.cursor_kind, plan ? plan->hash : "", to_json(counts).dump(),
                 notices_text(record.notices), end.complete, approval, record.applied ? Value(record.revision.epoch) : Value(std::nullopt),
-                record.applied ? Value(record.revision.number) : Value(std::nullopt), record.applied, counted ? counts.users[kSuspended] : 0,
-                counted ? counts.groups[kSuspended] : 0, counted ? counts.bindings_removed : 0});
+                record.applied ? Value(record.revision.number) : Value(std::nullopt), record.applied,
+                counted ? counts.users[kSuspended] : 0, counted ? counts.groups[kSuspended] : 0, counted ? counts.bindings_removed : 0});
 
   // A dry run leaves no trace in what the source remembers but the time of its next run (S11).
   static constexpr std::string_view kState =
       "UPDATE source_state SET cursor = coalesce($3, cursor), cursor_fingerprint = coalesce($4, cursor_fingerprint), "
-      "scope_fingerprint = coalesce($5, scope_fingerprint), learnt = coalesce($6, learnt), cursor_kind = coalesce(nullif($7, ''), cursor_kind), "
+      "scope_fingerprint = coalesce($5, scope_fingerprint), learnt = coalesce($6, learnt), cursor_kind = coalesce(nullif($7, ''), "
+      "cursor_kind), "
       "last_complete_read = CASE WHEN $8 THEN clock_timestamp() ELSE last_complete_read END, failures = $9, next_due = $10 "
       "WHERE tenant_id = $1 AND source_id = $2";
   using Text = std::optional<std::string>;
@@ -70,7 +75,8 @@ void end_run(Tenancy& inside, const Lease& lease, const RunEnd& end, const RunRe
                   dry_run ? Text() : end.scope_fingerprint, dry_run ? Text() : end.learnt, dry_run ? std::string() : end.cursor_kind,
                   end.complete && !dry_run, end.failures, end.next_due});
 
-  db.run("UPDATE source_lease SET expires_at = NULL, holder = '', run_id = 0 WHERE tenant_id = $1 AND source_id = $2", {inside.number, lease.source});
+  db.run("UPDATE source_lease SET expires_at = NULL, holder = '', run_id = 0 WHERE tenant_id = $1 AND source_id = $2",
+         {inside.number, lease.source});
 }
 
 }  // namespace rosterd::postgres

@@ -13,8 +13,8 @@ void check_fence(Tenancy& inside, const Lease& lease);
 /// What became of a run's changes.
 struct RunRecord {
   bool applied = false;
-  Revision revision;                     ///< when applied
-  std::optional<PlanInfo> plan;          ///< with the counts of what was written
+  Revision revision;             ///< when applied
+  std::optional<PlanInfo> plan;  ///< with the counts of what was written
   std::vector<Notice> notices;
 };
 /// Run row, state of the source, held plans it replaces, release of the lease.

@@ -12,15 +12,16 @@ using namespace postgres;
 namespace {
 
 std::optional<Run> find_run(Tenancy& inside, RunId id) {
-  return inside.db.first(fmt::format("SELECT {} FROM run r WHERE r.tenant_id = $1 AND r.run_id = $2", kRunColumns), {inside.number, id}, read_run);
+  return inside.db.first(fmt::format("SELECT {} FROM run r WHERE r.tenant_id = $1 AND r.run_id = $2", kRunColumns), {inside.number, id},
+                         read_run);
 }
 
 std::string requester(const Actor& actor) { return actor.account ? text(actor.account) : std::string(); }
 
 /// A run of a disabled source or tenant would wait for ever.
 Result<Source> source_that_may_run(Tenancy& inside, SourceId id) {
-  const auto source =
-      inside.db.first(fmt::format("SELECT {} FROM source s WHERE s.tenant_id = $1 AND s.source_id = $2", kSourceColumns), {inside.number, id}, read_source);
+  const auto source = inside.db.first(fmt::format("SELECT {} FROM source s WHERE s.tenant_id = $1 AND s.source_id = $2", kSourceColumns),
+                                      {inside.number, id}, read_source);
   if (!source) return fail(Errc::NotFound, "no source {}", text(id));
   if (!inside.enabled) return fail_as("tenant_disabled", Errc::Conflict, "tenant {} is disabled", inside.id.value);
   if (!source->enabled) return fail_as("source_disabled", Errc::Conflict, "source {} is disabled", source->name);
@@ -46,11 +47,20 @@ Result<Run> PostgresStore::request_run(const TenantId& tenant, SourceId source, 
     if (!found) return fail(found.error());
     // One that waits already gets the stronger of the two modes: a full read does what an automatic one would.
     static constexpr std::string_view kQueue =
-        "INSERT INTO run AS r (tenant_id, source_id, source_name, mode, trigger, dry_run, requested_by, outcome) VALUES ($1, $2, $3, $4, 2, $5, $6, 1) "
-        "ON CONFLICT (tenant_id, source_id, dry_run, (mode = 3)) WHERE outcome = 1 DO UPDATE SET mode = greatest(r.mode, excluded.mode) RETURNING {}";
-    const auto run = inside.db.first(fmt::format(kQueue, kRunColumns), {inside.number, source, found->name, mode, dry_run, requester(actor)}, read_run);
-    inside.audit(actor, {.action = dry_run ? "dry_run_requested" : "run_requested", .object_type = "run", .object_id = text(run->id),
-                         .object_name = found->name, .before = {}, .after = object_text({{"mode", name_of(run->mode)}}), .run = {}, .revision = {}});
+        "INSERT INTO run AS r (tenant_id, source_id, source_name, mode, trigger, dry_run, requested_by, outcome) VALUES ($1, $2, $3, $4, "
+        "2, $5, $6, 1) "
+        "ON CONFLICT (tenant_id, source_id, dry_run, (mode = 3)) WHERE outcome = 1 DO UPDATE SET mode = greatest(r.mode, excluded.mode) "
+        "RETURNING {}";
+    const auto run =
+        inside.db.first(fmt::format(kQueue, kRunColumns), {inside.number, source, found->name, mode, dry_run, requester(actor)}, read_run);
+    inside.audit(actor, {.action = dry_run ? "dry_run_requested" : "run_requested",
+                         .object_type = "run",
+                         .object_id = text(run->id),
+                         .object_name = found->name,
+                         .before = {},
+                         .after = object_text({{"mode", name_of(run->mode)}}),
+                         .run = {},
+                         .revision = {}});
     return *run;
   });
 }
@@ -83,23 +93,27 @@ Result<Run> PostgresStore::run(const TenantId& tenant, RunId run) {
 
 Result<Page<Change>> PostgresStore::changes(const TenantId& tenant, RunId run, const PageRequest& page) {
   return in_tenant(*pool_, Mode::Read, tenant, "listing a run's changes", [&](Tenancy& inside) -> Result<Page<Change>> {
-    const auto applied =
-        inside.db.first("SELECT applied::int FROM run WHERE tenant_id = $1 AND run_id = $2", {inside.number, run}, [](Row& row) { return row.flag(); });
+    const auto applied = inside.db.first("SELECT applied::int FROM run WHERE tenant_id = $1 AND run_id = $2", {inside.number, run},
+                                         [](Row& row) { return row.flag(); });
     if (!applied) return fail(Errc::NotFound, "no run {}", text(run));
     const auto limit = page_limit(page);
     const auto place = parse_cursor(page.cursor);
     // Memberships are stored as numbers only; the names are looked up for the page that is shown.
     static constexpr std::string_view kChanges =
-        "SELECT c.seq, c.type, c.kind, c.object_id, c.binding_id, c.external_id, coalesce(c.name, g.name, ''), c.before, c.after, c.reason, "
+        "SELECT c.seq, c.type, c.kind, c.object_id, c.binding_id, c.external_id, coalesce(c.name, g.name, ''), c.before, c.after, "
+        "c.reason, "
         "c.member_id, c.member_type, c.member_external_id, coalesce(u.username, m.name, s.name) "
         "FROM ("
         // Packs hold more changes than a page, except the last of its kind: four of them reach past any page.
-        "  SELECT tenant_id, seq, type, kind, object_id, binding_id, external_id, name, before, after, reason, member_id, member_type, member_external_id "
-        "  FROM run_change WHERE tenant_id = $1 AND run_id = $2 AND seq > $3 "
-        "  UNION ALL SELECT p.tenant_id, c.s, p.type, p.kind, c.o, NULL, c.x, c.a ->> 'username', NULL, c.a::text, coalesce(c.r, p.reason), c.m, "
+        "  (SELECT tenant_id, seq, type, kind, object_id, binding_id, external_id, name, before, after, reason, member_id, member_type, "
+        "member_external_id "
+        "  FROM run_change WHERE tenant_id = $1 AND run_id = $2 AND seq > $3 ORDER BY seq LIMIT $4) "
+        "  UNION ALL SELECT p.tenant_id, c.s, p.type, p.kind, c.o, NULL, c.x, c.a ->> 'username', NULL, c.a::text, coalesce(c.r, "
+        "p.reason), c.m, "
         "CASE WHEN p.type = 4 THEN coalesce(c.t, 1::smallint) ELSE 0::smallint END, c.y "
         "  FROM (SELECT * FROM run_change_pack WHERE tenant_id = $1 AND run_id = $2 AND last_seq > $3 ORDER BY first_seq LIMIT 4) p, "
-        "  LATERAL json_to_recordset(p.changes::json) AS c (s bigint, o bigint, x text, r text, a json, m bigint, t smallint, y text) WHERE c.s > $3"
+        "  LATERAL json_to_recordset(p.changes::json) AS c (s bigint, o bigint, x text, r text, a json, m bigint, t smallint, y text) "
+        "WHERE c.s > $3"
         ") c "
         "LEFT JOIN tenant_group g ON c.type = 4 AND g.tenant_id = c.tenant_id AND g.id = c.object_id "
         "LEFT JOIN tenant_user u ON c.member_type = 1 AND u.tenant_id = c.tenant_id AND u.id = c.member_id "
@@ -117,10 +131,16 @@ Result<Page<Change>> PostgresStore::changes(const TenantId& tenant, RunId run, c
       // What a plan would add has no id yet: the number that was set aside for it never came to be.
       const bool exists = object && (*applied || change.kind != ChangeKind::Added);
       switch (change.type) {
-        case ObjectType::User: change.id = exists ? text(PrincipalType::User, object) : ""; break;
+        case ObjectType::User:
+          change.id = exists ? text(PrincipalType::User, object) : "";
+          break;
         case ObjectType::Group:
-        case ObjectType::Membership: change.id = exists ? text(PrincipalType::Group, object) : ""; break;
-        case ObjectType::Binding: change.id = binding ? text(*binding) : ""; break;
+        case ObjectType::Membership:
+          change.id = exists ? text(PrincipalType::Group, object) : "";
+          break;
+        case ObjectType::Binding:
+          change.id = binding ? text(*binding) : "";
+          break;
       }
       change.external_id = row.text();
       change.name = row.text();
@@ -152,16 +172,25 @@ Result<Run> PostgresStore::approve_run(const TenantId& tenant, RunId run, std::s
     if (const auto source = source_that_may_run(inside, held->source); !source) return fail(source.error());
     // All conditions in the one statement that acts: two approvals at once cannot both pass.
     static constexpr std::string_view kApprove =
-        "UPDATE run AS r SET outcome = 1, mode = 3, trigger = 3, requested_by = $4, approval_expires_at = NULL, queued_at = clock_timestamp(), "
-        "finished_at = NULL WHERE r.tenant_id = $1 AND r.run_id = $2 AND r.plan_hash = $3 AND r.outcome = 6 AND r.approval_expires_at > now() RETURNING {}";
+        "UPDATE run AS r SET outcome = 1, mode = 3, trigger = 3, requested_by = $4, approval_expires_at = NULL, queued_at = "
+        "clock_timestamp(), "
+        "finished_at = NULL WHERE r.tenant_id = $1 AND r.run_id = $2 AND r.plan_hash = $3 AND r.outcome = 6 AND r.approval_expires_at > "
+        "now() RETURNING {}";
     const auto queued = inside.db.first(fmt::format(kApprove, kRunColumns), {inside.number, run, plan_hash, requester(actor)}, read_run);
     if (!queued) {
       std::string why = "it is not held any more";
-      if (held->outcome == Outcome::Held && held->approval_expires_at) why = held->plan && held->plan->hash == plan_hash ? "the approval has expired" : "its plan is another one";
+      if (held->outcome == Outcome::Held && held->approval_expires_at)
+        why = held->plan && held->plan->hash == plan_hash ? "the approval has expired" : "its plan is another one";
       return fail_as("plan_outdated", Errc::Conflict, "run {} cannot be approved: {}", text(run), why);
     }
-    inside.audit(actor, {.action = "plan_approved", .object_type = "run", .object_id = text(run), .object_name = queued->source_name, .before = {},
-                         .after = object_text({{"plan", plan_hash}}), .run = {}, .revision = {}});
+    inside.audit(actor, {.action = "plan_approved",
+                         .object_type = "run",
+                         .object_id = text(run),
+                         .object_name = queued->source_name,
+                         .before = {},
+                         .after = object_text({{"plan", plan_hash}}),
+                         .run = {},
+                         .revision = {}});
     return *queued;
   });
 }
@@ -175,8 +204,14 @@ Result<Run> PostgresStore::discard_run(const TenantId& tenant, RunId run, const 
     const auto by = actor.account ? text(actor.account) : actor.by;
     const auto dropped = inside.db.first(fmt::format(kDiscard, kRunColumns), {inside.number, run, by}, read_run);
     if (!dropped) return fail_as("plan_outdated", Errc::Conflict, "run {} is not held (any more)", text(run));
-    inside.audit(actor, {.action = "plan_discarded", .object_type = "run", .object_id = text(run), .object_name = dropped->source_name, .before = {},
-                         .after = {}, .run = {}, .revision = {}});
+    inside.audit(actor, {.action = "plan_discarded",
+                         .object_type = "run",
+                         .object_id = text(run),
+                         .object_name = dropped->source_name,
+                         .before = {},
+                         .after = {},
+                         .run = {},
+                         .revision = {}});
     return *dropped;
   });
 }
@@ -188,7 +223,8 @@ Result<void> PostgresStore::load_plan(const TenantId& tenant, RunId run, const s
     static constexpr std::string_view kPlan =
         "SELECT c.seq, c.type::bigint, c.kind::bigint, "
         "  CASE WHEN c.type = 1 THEN u.id ELSE g.id END, c.content_hash, c.before_hash, c.leaving::bigint, c.member_type::bigint, "
-        "  CASE WHEN c.member_type = 1 THEN mu.id WHEN c.member_type = 2 THEN mg.id END, c.role_id, c.binding_id, c.external_id, coalesce(c.name, ''), "
+        "  CASE WHEN c.member_type = 1 THEN mu.id WHEN c.member_type = 2 THEN mg.id END, c.role_id, c.binding_id, c.external_id, "
+        "coalesce(c.name, ''), "
         "  c.reason, c.member_external_id, c.before, c.after "
         "FROM run_change_whole c "
         "LEFT JOIN tenant_user u ON c.type = 1 AND u.tenant_id = c.tenant_id AND u.id = c.object_id "

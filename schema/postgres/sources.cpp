@@ -12,8 +12,8 @@ using namespace postgres;
 namespace {
 
 std::optional<Source> find_source(Tenancy& inside, SourceId id) {
-  return inside.db.first(fmt::format("SELECT {} FROM source s WHERE s.tenant_id = $1 AND s.source_id = $2", kSourceColumns), {inside.number, id},
-                         read_source);
+  return inside.db.first(fmt::format("SELECT {} FROM source s WHERE s.tenant_id = $1 AND s.source_id = $2", kSourceColumns),
+                         {inside.number, id}, read_source);
 }
 
 /// What the audit log shows of a source: all but its settings, which hold secrets (sealed, but nobody needs a copy).
@@ -59,19 +59,26 @@ Result<Written<Source>> PostgresStore::create_source(const TenantId& tenant, con
   return in_tenant(*pool_, Mode::Write, tenant, "creating a source", [&](Tenancy& inside) -> Result<Written<Source>> {
     static constexpr std::string_view kInsert =
         "INSERT INTO source AS s (tenant_id, name, type, enabled, settings, interval_ms, full_every_ms, live, guard_percent, guard_floor, "
-        "guard_ceiling, role_mappings) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT ON CONSTRAINT source_name DO NOTHING "
+        "guard_ceiling, role_mappings) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT ON CONSTRAINT source_name DO "
+        "NOTHING "
         "RETURNING {}";
-    const auto made = inside.db.first(
-        fmt::format(kInsert, kSourceColumns),
-        {inside.number, source.name, source.type, source.enabled, source.settings, source.schedule.interval.count(), source.schedule.full_every.count(),
-         source.schedule.live, source.guard.percent, source.guard.floor, source.guard.ceiling, mappings_text(source.role_mappings)},
-        read_source);
+    const auto made = inside.db.first(fmt::format(kInsert, kSourceColumns),
+                                      {inside.number, source.name, source.type, source.enabled, source.settings,
+                                       source.schedule.interval.count(), source.schedule.full_every.count(), source.schedule.live,
+                                       source.guard.percent, source.guard.floor, source.guard.ceiling, mappings_text(source.role_mappings)},
+                                      read_source);
     if (!made) return fail_as("name_taken", Errc::Conflict, "there is a source {} already", source.name);
     inside.db.run("INSERT INTO source_state (tenant_id, source_id) VALUES ($1, $2)", {inside.number, made->id});
     inside.db.run("INSERT INTO source_lease (tenant_id, source_id) VALUES ($1, $2)", {inside.number, made->id});
     const auto revision = inside.revision();  // no check can notice a source before it has synced
-    inside.audit(actor, {.action = "created", .object_type = "source", .object_id = text(made->id), .object_name = made->name, .before = {},
-                         .after = audit_shape(*made), .run = {}, .revision = revision});
+    inside.audit(actor, {.action = "created",
+                         .object_type = "source",
+                         .object_id = text(made->id),
+                         .object_name = made->name,
+                         .before = {},
+                         .after = audit_shape(*made),
+                         .run = {},
+                         .revision = revision});
     return Written<Source>{.value = *made, .revision = revision};
   });
 }
@@ -84,23 +91,31 @@ Result<Written<Source>> PostgresStore::change_source(const TenantId& tenant, Sou
     if (!before) return fail(Errc::NotFound, "no source {}", text(id));
     if (if_version != 0 && if_version != before->version)
       return fail_as("stale_version", Errc::Conflict, "source {} is at version {}, not {}", before->name, before->version, if_version);
-    if (inside.db.number("SELECT count(*) FROM source WHERE tenant_id = $1 AND name = $2 AND source_id <> $3", {inside.number, source.name, id}) > 0)
+    if (inside.db.number("SELECT count(*) FROM source WHERE tenant_id = $1 AND name = $2 AND source_id <> $3",
+                         {inside.number, source.name, id}) > 0)
       return fail_as("name_taken", Errc::Conflict, "there is a source {} already", source.name);
     static constexpr std::string_view kUpdate =
         "UPDATE source AS s SET name = $3, type = $4, enabled = $5, settings = $6, interval_ms = $7, full_every_ms = $8, live = $9, "
         "guard_percent = $10, guard_floor = $11, guard_ceiling = $12, role_mappings = $13, version = version + 1 "
         "WHERE s.tenant_id = $1 AND s.source_id = $2 RETURNING {}";
-    const auto after = inside.db.first(
-        fmt::format(kUpdate, kSourceColumns),
-        {inside.number, id, source.name, source.type, source.enabled, source.settings, source.schedule.interval.count(),
-         source.schedule.full_every.count(), source.schedule.live, source.guard.percent, source.guard.floor, source.guard.ceiling,
-         mappings_text(source.role_mappings)},
-        read_source);
+    const auto after =
+        inside.db.first(fmt::format(kUpdate, kSourceColumns),
+                        {inside.number, id, source.name, source.type, source.enabled, source.settings, source.schedule.interval.count(),
+                         source.schedule.full_every.count(), source.schedule.live, source.guard.percent, source.guard.floor,
+                         source.guard.ceiling, mappings_text(source.role_mappings)},
+                        read_source);
     // Whoever corrects a password wants to see it work: the source is due now, and its back-off is forgotten.
-    inside.db.run("UPDATE source_state SET next_due = least(next_due, now()), failures = 0 WHERE tenant_id = $1 AND source_id = $2", {inside.number, id});
+    inside.db.run("UPDATE source_state SET next_due = least(next_due, now()), failures = 0 WHERE tenant_id = $1 AND source_id = $2",
+                  {inside.number, id});
     const auto revision = inside.revision();
-    inside.audit(actor, {.action = "changed", .object_type = "source", .object_id = text(id), .object_name = after->name,
-                         .before = audit_shape(*before), .after = audit_shape(*after), .run = {}, .revision = revision});
+    inside.audit(actor, {.action = "changed",
+                         .object_type = "source",
+                         .object_id = text(id),
+                         .object_name = after->name,
+                         .before = audit_shape(*before),
+                         .after = audit_shape(*after),
+                         .run = {},
+                         .revision = revision});
     return Written<Source>{.value = *after, .revision = revision};
   });
 }
@@ -113,28 +128,36 @@ Result<Revision> PostgresStore::delete_source(const TenantId& tenant, SourceId i
     db.simple("SET LOCAL statement_timeout = '10min'");
     // Lease before runs, as everybody else locks them.
     db.number("SELECT 1 FROM source_lease WHERE tenant_id = $1 AND source_id = $2 FOR UPDATE", {inside.number, id});
-    const auto active = db.number("SELECT (SELECT count(*) FROM tenant_user WHERE tenant_id = $1 AND source_id = $2 AND leaving = 0) + "
-                                  "(SELECT count(*) FROM tenant_group WHERE tenant_id = $1 AND source_id = $2 AND leaving = 0)",
-                                  {inside.number, id});
+    const auto active = db.number(
+        "SELECT (SELECT count(*) FROM tenant_user WHERE tenant_id = $1 AND source_id = $2 AND leaving = 0) + "
+        "(SELECT count(*) FROM tenant_group WHERE tenant_id = $1 AND source_id = $2 AND leaving = 0)",
+        {inside.number, id});
     if (active > 0 && !force)
-      return fail_as("owns_active_objects", Errc::Conflict, "source {} owns {} active users and groups; with force they are suspended at once",
-                     before->name, active);
+      return fail_as("owns_active_objects", Errc::Conflict,
+                     "source {} owns {} active users and groups; with force they are suspended at once", before->name, active);
     // Those it had suspended before start their 30 days only where nothing was counting yet (disabled at the source is never purged).
     static constexpr std::string_view kSuspend =
         "UPDATE {} SET leaving = 5, state_reason = 'its source was deleted', {} suspended_at = CASE WHEN leaving IN (0, 4) THEN now() "
         "ELSE suspended_at END WHERE tenant_id = $1 AND source_id = $2 AND leaving <> 5";
     const auto users = db.run(fmt::format(kSuspend, "tenant_user", ""), {inside.number, id});
     const auto groups = db.run(fmt::format(kSuspend, "tenant_group", "name_key = NULL,"), {inside.number, id});
-    db.run("UPDATE run SET outcome = $3, reason = 'source_deleted', detail = 'the source was deleted; nothing was applied', "
-           "finished_at = clock_timestamp(), progress = '' WHERE tenant_id = $1 AND source_id = $2 AND outcome IN (1, 2)",
-           {inside.number, id, Outcome::Abandoned});
-    db.run("UPDATE run SET approval_expires_at = NULL, reason = 'source_deleted' WHERE tenant_id = $1 AND source_id = $2 AND approval_expires_at IS NOT NULL",
-           {inside.number, id});
+    db.run(
+        "UPDATE run SET outcome = $3, reason = 'source_deleted', detail = 'the source was deleted; nothing was applied', "
+        "finished_at = clock_timestamp(), progress = '' WHERE tenant_id = $1 AND source_id = $2 AND outcome IN (1, 2)",
+        {inside.number, id, Outcome::Abandoned});
+    db.run(
+        "UPDATE run SET approval_expires_at = NULL, reason = 'source_deleted' WHERE tenant_id = $1 AND source_id = $2 AND "
+        "approval_expires_at IS NOT NULL",
+        {inside.number, id});
     db.run("DELETE FROM source WHERE tenant_id = $1 AND source_id = $2", {inside.number, id});
     const auto revision = users + groups > 0 ? inside.bump() : inside.revision();
-    inside.audit(actor, {.action = force && active > 0 ? "deleted_by_force" : "deleted", .object_type = "source", .object_id = text(id),
-                         .object_name = before->name, .before = audit_shape(*before),
-                         .after = object_text({{"users_suspended", std::to_string(users)}, {"groups_suspended", std::to_string(groups)}}), .run = {},
+    inside.audit(actor, {.action = force && active > 0 ? "deleted_by_force" : "deleted",
+                         .object_type = "source",
+                         .object_id = text(id),
+                         .object_name = before->name,
+                         .before = audit_shape(*before),
+                         .after = object_text({{"users_suspended", std::to_string(users)}, {"groups_suspended", std::to_string(groups)}}),
+                         .run = {},
                          .revision = revision});
     return revision;
   });
@@ -160,8 +183,10 @@ Result<std::vector<SourceStatus>> PostgresStore::status(const TenantId& tenant) 
             });
     for (auto& one : out) {
       const auto latest = [&](std::string_view which) {
-        return db.first(fmt::format("SELECT {} FROM run r WHERE r.tenant_id = $1 AND r.source_id = $2 AND {} ORDER BY r.run_id DESC LIMIT 1", kRunColumns, which),
-                        {inside.number, one.source.id}, read_run);
+        return db.first(
+            fmt::format("SELECT {} FROM run r WHERE r.tenant_id = $1 AND r.source_id = $2 AND {} ORDER BY r.run_id DESC LIMIT 1",
+                        kRunColumns, which),
+            {inside.number, one.source.id}, read_run);
       };
       one.last_run = db.first(fmt::format("SELECT {} FROM run r WHERE r.tenant_id = $1 AND r.source_id = $2 AND r.outcome > 2 "
                                           "ORDER BY r.finished_at DESC NULLS LAST, r.run_id DESC LIMIT 1",
@@ -171,12 +196,14 @@ Result<std::vector<SourceStatus>> PostgresStore::status(const TenantId& tenant) 
       one.current = latest("r.outcome = 2");
       if (!one.current) one.current = latest("r.outcome = 1");
       const auto count = [&](const char* table, const char* active) {
-        return *db.first(fmt::format("SELECT count(*) FILTER (WHERE {0}), count(*) FILTER (WHERE NOT ({0})) FROM {1} WHERE tenant_id = $1 AND source_id = $2",
-                                     active, table),
-                         {inside.number, one.source.id}, [](Row& row) {
-                           const auto good = static_cast<std::uint64_t>(row.number());
-                           return std::pair(good, static_cast<std::uint64_t>(row.number()));
-                         });
+        return *db.first(
+            fmt::format(
+                "SELECT count(*) FILTER (WHERE {0}), count(*) FILTER (WHERE NOT ({0})) FROM {1} WHERE tenant_id = $1 AND source_id = $2",
+                active, table),
+            {inside.number, one.source.id}, [](Row& row) {
+              const auto good = static_cast<std::uint64_t>(row.number());
+              return std::pair(good, static_cast<std::uint64_t>(row.number()));
+            });
       };
       std::tie(one.users_active, one.users_suspended) = count("tenant_user", "leaving = 0 AND NOT admin_suspended");
       std::tie(one.groups_active, one.groups_suspended) = count("tenant_group", "leaving = 0");

@@ -4,8 +4,8 @@
 
 #include <charconv>
 
-#include "schema/core/text.hpp"
 #include "schema/core/log.hpp"
+#include "schema/core/text.hpp"
 #include "schema/postgres/postgres_store.hpp"
 
 namespace rosterd {
@@ -21,8 +21,10 @@ namespace {
 // emptied by the next stage. "behind": rows on their way into the real tables while the directory is still being read.
 constexpr const char* kTables =
     "SET temp_buffers = '32MB';"  // more than a chunk, so that what is emptied behind the read never meets a disk
-    "CREATE TEMP TABLE IF NOT EXISTS stage_user (seq int8, kind int2, id int8, external_id text, content_hash int8, before_hash int8, leaving int2, "
-    "has_record bool, name text, name_key text, email text, first_name text, last_name text, entry text, state_reason text, after text, reason text);"
+    "CREATE TEMP TABLE IF NOT EXISTS stage_user (seq int8, kind int2, id int8, external_id text, content_hash int8, before_hash int8, "
+    "leaving int2, "
+    "has_record bool, name text, name_key text, email text, first_name text, last_name text, entry text, state_reason text, after text, "
+    "reason text);"
     "CREATE TEMP TABLE IF NOT EXISTS stage_user_behind (LIKE stage_user);"
     "CREATE TEMP TABLE IF NOT EXISTS stage_group (LIKE stage_user);"
     "CREATE TEMP TABLE IF NOT EXISTS stage_edge (seq int8, kind int2, group_id int8, member_id int8, member_type int2, external_id text, "
@@ -33,12 +35,13 @@ constexpr const char* kTables =
     "CREATE TEMP TABLE IF NOT EXISTS stage_newcomer (id int8);"
     "TRUNCATE stage_user, stage_user_behind, stage_group, stage_edge, stage_edge_behind, stage_binding, stage_newcomer";
 
-constexpr std::size_t kChunk = 6 << 20;  // bytes a COPY: large enough that its round trips and truncations vanish, small enough for a bounded queue
-constexpr std::size_t kQueue = 3;        // chunks that may wait: 18 MiB at most
+constexpr std::size_t kChunk =
+    6 << 20;  // bytes a COPY: large enough that its round trips and truncations vanish, small enough for a bounded queue
+constexpr std::size_t kQueue = 3;  // chunks that may wait: 18 MiB at most
 
 std::size_t index(ChangeKind kind) { return static_cast<std::size_t>(kind); }
 
-constexpr std::uint64_t kPack = 4096;    // changes a row of run_change_pack; more than a page of changes (store.hpp: 1000)
+constexpr std::uint64_t kPack = 4096;  // changes a row of run_change_pack; more than a page of changes (store.hpp: 1000)
 
 /// NUL is no text for PostgreSQL, not even escaped inside of JSON.
 void append_escaped(std::string& out, std::string_view value) {
@@ -131,10 +134,11 @@ PostgresStage::~PostgresStage() {
 Result<void> PostgresStage::send(Lane& lane) {
   if (lane.rows.rows() == 0) return {};
   lane.sent += lane.rows.rows();
-  auto sent = writer_->submit([this, &lane, statement = fmt::format("COPY {} FROM STDIN (FORMAT binary)", lane.table), data = lane.rows.finish()](Db& db) {
-    db.copy_in(statement, data);
-    if (lane.after_chunk) (this->*lane.after_chunk)(db);
-  });
+  auto sent = writer_->submit(
+      [this, &lane, statement = fmt::format("COPY {} FROM STDIN (FORMAT binary)", lane.table), data = lane.rows.finish()](Db& db) {
+        db.copy_in(statement, data);
+        if (lane.after_chunk) (this->*lane.after_chunk)(db);
+      });
   lane.rows.reserve(kChunk + kChunk / 4);
   return sent;
 }
@@ -161,10 +165,12 @@ Result<void> PostgresStage::close_item(Pack& pack) {
 Result<void> PostgresStage::send(Pack& pack) {
   if (pack.count == 0) return {};
   pack.changes += ']';
-  auto sent = writer_->submit([this, type = pack.type, kind = pack.kind, first = pack.first_seq, last = seq_, reason = std::move(pack.reason),
-                                changes = std::move(pack.changes)](Db& db) {
-    db.run("INSERT INTO run_change_pack (tenant_id, run_id, first_seq, last_seq, type, kind, reason, changes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-           {tenant_, lease_.run, first, last, type, kind, reason, changes});
+  auto sent = writer_->submit([this, type = pack.type, kind = pack.kind, first = pack.first_seq, last = seq_,
+                               reason = std::move(pack.reason), changes = std::move(pack.changes)](Db& db) {
+    db.run(
+        "INSERT INTO run_change_pack (tenant_id, run_id, first_seq, last_seq, type, kind, reason, changes) VALUES ($1, $2, $3, $4, $5, $6, "
+        "$7, $8)",
+        {tenant_, lease_.run, first, last, type, kind, reason, changes});
   });
   pack = Pack{.type = pack.type, .kind = pack.kind};
   pack.changes.reserve(kPack * 224);
@@ -229,6 +235,7 @@ Result<void> PostgresStage::user(const StagedPrincipal& change) {
     auto& item = open_item(user_pack_, change.reason);
     number_item(item, R"({"s":)", seq_);
     number_item(item, R"(,"o":)", change.id.value);
+    item += fmt::format(R"(,"h":{})", static_cast<std::int64_t>(change.content_hash));  // signed, as bigint is
     if (change.leaving != Leaving::None) number_item(item, R"(,"l":)", static_cast<std::uint64_t>(change.leaving));
     text_item(item, R"(,"x":")", change.external_id);
     if (change.reason != user_pack_.reason) text_item(item, R"(,"r":")", change.reason);
@@ -238,8 +245,10 @@ Result<void> PostgresStage::user(const StagedPrincipal& change) {
     if (const auto sent = close_item(user_pack_); !sent) return sent;
     return send_if_full(lane);
   }
-  if (change.kind == ChangeKind::Purged || change.kind == ChangeKind::Skipped) row.null();
-  else row.text(std::string_view(json_));
+  if (change.kind == ChangeKind::Purged || change.kind == ChangeKind::Skipped)
+    row.null();
+  else
+    row.text(std::string_view(json_));
   row.text(change.reason);
   return send_if_full(lane);
 }
@@ -256,9 +265,9 @@ Result<void> PostgresStage::group(const StagedPrincipal& change) {
     fold_into(group->name, folded_);
     row.text(std::string_view(group->name));
     row.text(std::string_view(folded_));
-    row.null();                                 // email
+    row.null();                                      // email
     row.text(std::string_view(group->description));  // in the place of first_name
-    row.null();                                 // last_name
+    row.null();                                      // last_name
     row.text(std::string_view(group->entry));
     member(json_, "name", group->name);
     member(json_, "description", group->description);
@@ -269,8 +278,10 @@ Result<void> PostgresStage::group(const StagedPrincipal& change) {
   if (change.leaving != Leaving::None) member(json_, "leaving", name_of(change.leaving));
   json_ += '}';
   row.text(change.leaving == Leaving::None ? std::string_view() : change.reason);
-  if (change.kind == ChangeKind::Purged || change.kind == ChangeKind::Skipped) row.null();
-  else row.text(std::string_view(json_));
+  if (change.kind == ChangeKind::Purged || change.kind == ChangeKind::Skipped)
+    row.null();
+  else
+    row.text(std::string_view(json_));
   row.text(change.reason);
   return send_if_full(groups_);
 }
@@ -313,8 +324,10 @@ Result<void> PostgresStage::binding(const StagedBinding& change) {
   row.row(10);
   row.int8(++seq_);
   row.int2(static_cast<std::int16_t>(change.kind));
-  if (change.id) row.int8(change.id.value);
-  else row.null();
+  if (change.id)
+    row.int8(change.id.value);
+  else
+    row.null();
   row.int8(change.role.value);
   row.text(change.role_name);
   row.int8(change.group.value);

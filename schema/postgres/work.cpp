@@ -18,8 +18,8 @@ Result<std::optional<Work>> PostgresStore::claim(std::string_view holder, Millis
     std::uint64_t fence;
   };
   return pool_->run(Mode::Write, "looking for work", [&](Db& db) -> Result<std::optional<Work>> {
-    const auto claimed = db.first("SELECT tenant_id, slug, source_id, run_id, fence FROM door_claim($1, $2, $3)", {holder, lease_for.count(), now},
-                                  [](Row& row) {
+    const auto claimed = db.first("SELECT tenant_id, slug, source_id, run_id, fence FROM door_claim($1, $2, $3)",
+                                  {holder, lease_for.count(), now}, [](Row& row) {
                                     Claimed one;
                                     one.tenant = static_cast<int>(row.number());
                                     one.slug = row.text();
@@ -31,13 +31,14 @@ Result<std::optional<Work>> PostgresStore::claim(std::string_view holder, Millis
     if (!claimed) return std::nullopt;
     const auto inside = enter_number(db, claimed->tenant, TenantId{claimed->slug}, true);
     Work work;
-    work.lease = {.tenant = inside.id, .source = claimed->source, .run = claimed->run, .fence = claimed->fence, .holder = std::string(holder)};
+    work.lease = {
+        .tenant = inside.id, .source = claimed->source, .run = claimed->run, .fence = claimed->fence, .holder = std::string(holder)};
     work.source = *db.first(fmt::format("SELECT {} FROM source s WHERE s.tenant_id = $1 AND s.source_id = $2", kSourceColumns),
                             {claimed->tenant, claimed->source}, read_source);
     work.state = *db.first(fmt::format("SELECT {} FROM source_state st WHERE st.tenant_id = $1 AND st.source_id = $2", kStateColumns),
                            {claimed->tenant, claimed->source}, read_state);
-    work.run = *db.first(fmt::format("SELECT {} FROM run r WHERE r.tenant_id = $1 AND r.run_id = $2", kRunColumns), {claimed->tenant, claimed->run},
-                         read_run);
+    work.run = *db.first(fmt::format("SELECT {} FROM run r WHERE r.tenant_id = $1 AND r.run_id = $2", kRunColumns),
+                         {claimed->tenant, claimed->run}, read_run);
     return work;
   });
 }
@@ -63,7 +64,8 @@ Result<void> PostgresStore::heartbeat(const Lease& lease, Millis lease_for, std:
     if (inside.db.run(kProlong, {inside.number, lease.source, lease.fence, lease.holder, lease.run, lease_for.count()}) == 0)
       return fail_as("stale_fence", Errc::Conflict, "the lease of {} has gone to somebody else", text(lease.source));
     if (!progress.empty())
-      inside.db.run("UPDATE run SET progress = $3 WHERE tenant_id = $1 AND run_id = $2 AND outcome = 2", {inside.number, lease.run, progress});
+      inside.db.run("UPDATE run SET progress = $3 WHERE tenant_id = $1 AND run_id = $2 AND outcome = 2",
+                    {inside.number, lease.run, progress});
     return {};
   });
 }

@@ -30,7 +30,11 @@ TEST_F(MigrateTest, ProcessesMigratingAtTheSameMomentMakeOneSchema) {
   std::vector<pid_t> children;
   for (int i = 0; i < 4; ++i) {
     const pid_t child = fork();
-    if (child == 0) _exit(PostgresStore::open(options_for(database)).has_value() ? 0 : 1);
+    if (child == 0) {
+      const auto opened = PostgresStore::open(options_for(database));
+      if (!opened) fmt::print(stderr, "{}\n", opened.error().what);
+      _exit(opened.has_value() ? 0 : 1);
+    }
     ASSERT_GT(child, 0);
     children.push_back(child);
   }
@@ -62,8 +66,9 @@ TEST_F(MigrateTest, RefusesAMigrationThatWasAppliedWithAnotherText) {
 TEST_F(MigrateTest, AFailingMigrationLeavesNothingOfItself) {
   postgres::Db owner;
   postgres::Pool::open(owner, {.url = database.owner_url}, Millis(5000));
-  const std::vector<postgres::Migration> broken{{1, "good", "CREATE FUNCTION rosterd.give_rights(app name) RETURNS void LANGUAGE sql AS ''"},
-                                                {2, "bad", "CREATE TABLE rosterd.half (x int); SELECT 1 / 0"}};
+  const std::vector<postgres::Migration> broken{
+      {1, "good", "CREATE FUNCTION rosterd.give_rights(app name) RETURNS void LANGUAGE sql AS ''"},
+      {2, "bad", "CREATE TABLE rosterd.half (x int); SELECT 1 / 0"}};
   EXPECT_FALSE(postgres::migrate(owner, database.app_role, broken).has_value());
   EXPECT_EQ(sql("SELECT max(number) FROM rosterd.schema_migration"), "1");
   EXPECT_EQ(sql("SELECT coalesce(to_regclass('rosterd.half')::text, 'none')"), "none");

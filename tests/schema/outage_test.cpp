@@ -13,14 +13,21 @@ class OutageTest : public ::testing::Test {
     // fsync off, as everywhere in the tests: the operating system does not crash here, only PostgreSQL does.
     database = server.fresh_database();
     store = open_store(database, 3);
-    const auto account = must(store->create_account({.email = "root@example.org", .first_name = "", .last_name = "", .super_admin = true}, kSomebody));
+    const auto account =
+        must(store->create_account({.email = "root@example.org", .first_name = "", .last_name = "", .super_admin = true}, kSomebody));
     Role role;
     role.name = "Admin";
     role.admin = true;
     must(store->create_tenant({.id = acme, .name = "Acme", .creator = account.id, .managed_roles = {role}}, kSomebody));
-    source = must(store->create_source(acme, {.name = "corp", .type = "ldap", .enabled = true, .settings = "{}", .schedule = {}, .guard = {}, .role_mappings = {}}, kSomebody)).value;
+    source = must(store->create_source(
+                      acme,
+                      {.name = "corp", .type = "ldap", .enabled = true, .settings = "{}", .schedule = {}, .guard = {}, .role_mappings = {}},
+                      kSomebody))
+                 .value;
   }
-  static TimePoint soon() { return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now()) + std::chrono::hours(1); }
+  static TimePoint soon() {
+    return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now()) + std::chrono::hours(1);
+  }
   static RunEnd applied() {
     RunEnd end;
     end.outcome = Outcome::Applied;
@@ -36,7 +43,16 @@ class OutageTest : public ::testing::Test {
     user.first_name = std::string(100, 'x');
     for (std::uint64_t i = 0; i < count; ++i) {
       user.id.value = user.username = fmt::format("u{}", first + i);
-      if (!plan.user({.kind = ChangeKind::Added, .id = PrincipalId{first + i}, .external_id = user.id.value, .content_hash = 1, .before_hash = 0, .leaving = Leaving::None, .reason = "new", .user = &user, .group = nullptr})) return;
+      if (!plan.user({.kind = ChangeKind::Added,
+                      .id = PrincipalId{first + i},
+                      .external_id = user.id.value,
+                      .content_hash = 1,
+                      .before_hash = 0,
+                      .leaving = Leaving::None,
+                      .reason = "new",
+                      .user = &user,
+                      .group = nullptr}))
+        return;
     }
   }
   std::uint64_t held() {
@@ -139,7 +155,12 @@ TEST_F(OutageTest, AConnectionCutByTheServerIsReplaced) {
 }
 
 TEST_F(OutageTest, AStatementThatTakesTooLongIsUnavailableAndNotForEver) {
-  const auto impatient = must(PostgresStore::open({.url = database.app_url, .owner_url = "", .pool_size = 1, .connect_timeout = Millis(3000), .statement_timeout = Millis(500), .lock_timeout = Millis(300)}));
+  const auto impatient = must(PostgresStore::open({.url = database.app_url,
+                                                   .owner_url = "",
+                                                   .pool_size = 1,
+                                                   .connect_timeout = Millis(3000),
+                                                   .statement_timeout = Millis(500),
+                                                   .lock_timeout = Millis(300)}));
   const auto work = claim();
   std::thread blocker([&] { server.query(database, "BEGIN; SELECT 1 FROM rosterd.tenant FOR UPDATE; SELECT pg_sleep(1.5); COMMIT"); });
   std::this_thread::sleep_for(Millis(400));  // until the other session holds its lock

@@ -85,7 +85,8 @@ TEST_P(StageBothWays, KeepingStoresThePlanAndNoRows) {
   auto plan = stage(work, GetParam());
   const auto user = person("ada");
   const auto id = next_id();
-  must(plan->user(of(ChangeKind::Added, id, user)));
+  constexpr std::uint64_t kLargeHash = 0xfedcba9876543210;  // more than a bigint holds without a sign
+  must(plan->user(of(ChangeKind::Added, id, user, kLargeHash)));
   must(plan->group(of(ChangeKind::Added, next_id(), team("devs"))));
   must(plan->edge(edge(ChangeKind::EdgeAdded, PrincipalId{7}, id)));
   auto end = ended(Outcome::Held);
@@ -108,8 +109,10 @@ TEST_P(StageBothWays, KeepingStoresThePlanAndNoRows) {
   }));
   ASSERT_EQ(stored.size(), 3u);
   EXPECT_FALSE(stored[0].object);
+  EXPECT_EQ(stored[0].content_hash, kLargeHash);
   EXPECT_EQ(stored[0].change.external_id, "id-ada");
-  EXPECT_FAILS(store->load_plan(acme, work.run.id, [](const auto&) -> Result<void> { return fail(Errc::Stopped, "enough"); }), Errc::Stopped);
+  EXPECT_FAILS(store->load_plan(acme, work.run.id, [](const auto&) -> Result<void> { return fail(Errc::Stopped, "enough"); }),
+               Errc::Stopped);
   ASSERT_OK(store->ping());
 }
 
@@ -156,17 +159,31 @@ TEST_F(StageTest, AThousandChunksOfPeopleArriveWhole) {
   ASSERT_EQ(all.users.size(), 30'000u);
   EXPECT_EQ(all.users.at("user12345").hash, 12'345u);
   EXPECT_EQ(sql("SELECT count(*) FROM rosterd.run_change_whole"), "30000");
+  PageRequest page{.limit = 1000, .cursor = "", .query = ""};
+  std::uint64_t seq = 0;
+  do {
+    const auto part = must(store->changes(acme, work.run.id, page));
+    for (const auto& change : part.items) ASSERT_EQ(change.seq, ++seq);
+    page.cursor = part.next;
+  } while (!page.cursor.empty());
+  EXPECT_EQ(seq, 30'000u);
 }
 
 TEST_F(StageTest, BytesThatAreNoTextAreMendedInsteadOfFailingTheRun) {
   const auto work = claim();
   auto plan = stage(work);
   auto user = person("ada");
-  user.first_name = std::string("A\0d\xff" "a", 5);
+  user.first_name = std::string(
+      "A\0d\xff"
+      "a",
+      5);
   user.last_name = "Žižková \"quoted\" \\";
   must(plan->user(of(ChangeKind::Added, next_id(), user)));
   ASSERT_OK(plan->apply(ended(Outcome::Applied)));
-  EXPECT_EQ(must(store->user(acme, "ada")).first_name, "A\xEF\xBF\xBD" "d\xEF\xBF\xBD" "a");
+  EXPECT_EQ(must(store->user(acme, "ada")).first_name,
+            "A\xEF\xBF\xBD"
+            "d\xEF\xBF\xBD"
+            "a");
   EXPECT_EQ(must(store->user(acme, "ada")).last_name, user.last_name);
   const auto changes = must(store->changes(acme, work.run.id, {})).items;
   EXPECT_EQ(nlohmann::json::parse(changes[0].after)["last_name"], user.last_name);
@@ -211,7 +228,8 @@ TEST_F(StageTest, SuspendedComesBackWithTheSameIdAndAnAdministratorsMarkStays) {
 TEST_F(StageTest, PurgingTakesEdgesAndBindingsAlongAndTheIdIsNeverGivenAgain) {
   bring({"ada", "bob"});
   const auto viewer = must(store->roles(acme)).at(1).id;
-  must(store->create_binding(acme, {.role = viewer, .principal = {PrincipalType::User, people["ada"]}, .ns = {}, .expires_at = {}}, kSomebody));
+  must(store->create_binding(acme, {.role = viewer, .principal = {PrincipalType::User, people["ada"]}, .ns = {}, .expires_at = {}},
+                             kSomebody));
   auto plan = stage(claim());
   must(plan->user(gone(people["ada"], "id-ada")));
   must(plan->apply(ended(Outcome::Applied)));
@@ -313,7 +331,14 @@ TEST_F(StageTest, RoleMappedBindingsComeAndGoWithTheirSource) {
   bring({"ada"});
   const auto viewer = must(store->roles(acme)).at(1);
   auto plan = stage(claim());
-  StagedBinding mapped{.kind = ChangeKind::BindingAdded, .id = {}, .role = viewer.id, .role_name = "Viewer", .group = groups["everybody"], .group_external_id = "gid-everybody", .ns = "a.b", .reason = "mapping ^every"};
+  StagedBinding mapped{.kind = ChangeKind::BindingAdded,
+                       .id = {},
+                       .role = viewer.id,
+                       .role_name = "Viewer",
+                       .group = groups["everybody"],
+                       .group_external_id = "gid-everybody",
+                       .ns = "a.b",
+                       .reason = "mapping ^every"};
   must(plan->binding(mapped));
   EXPECT_EQ(must(plan->apply(ended(Outcome::Applied))).counts.bindings_added, 1u);
   const auto all = held(source, acme);
@@ -338,7 +363,8 @@ TEST_F(StageTest, TheLastAdminIsNeverSuspendedByASyncAndThePlanCanStillBeKept) {
   bring({"ada", "bob"});
   const auto roles = must(store->roles(acme));
   const auto creators = must(store->bindings(acme)).at(0).id;
-  must(store->create_binding(acme, {.role = roles[0].id, .principal = {PrincipalType::Group, groups["everybody"]}, .ns = {}, .expires_at = {}}, kSomebody));
+  must(store->create_binding(
+      acme, {.role = roles[0].id, .principal = {PrincipalType::Group, groups["everybody"]}, .ns = {}, .expires_at = {}}, kSomebody));
   must(store->delete_binding(acme, creators, kSomebody));
 
   const auto work = claim();
@@ -462,7 +488,9 @@ struct Counted : AuthorizationSink {
   std::vector<std::string> group_keys;
   bool super = false;
   std::size_t roles = 0, bindings = 0;
-  void begin(const Revision& at, bool, std::uint64_t u, std::uint64_t g, std::uint64_t e) override { revision = at, users = u, groups = g, edges = e; }
+  void begin(const Revision& at, bool, std::uint64_t u, std::uint64_t g, std::uint64_t e) override {
+    revision = at, users = u, groups = g, edges = e;
+  }
   void user(PrincipalId, std::string_view name, std::string_view, bool is_active, bool super_admin) override {
     active[std::string(name)] = is_active;
     super |= super_admin;

@@ -10,19 +10,19 @@
 
 namespace rosterd::test {
 
-#define ASSERT_OK(expression)                                         \
-  do {                                                                \
-    const auto& ok_result = (expression);                             \
-    ASSERT_TRUE(ok_result.has_value()) << ok_result.error().what;     \
+#define ASSERT_OK(expression)                                     \
+  do {                                                            \
+    const auto& ok_result = (expression);                         \
+    ASSERT_TRUE(ok_result.has_value()) << ok_result.error().what; \
   } while (false)
-#define EXPECT_OK(expression)                                                   \
+#define EXPECT_OK(expression)                                        \
   if (const auto& ok_result = (expression); ok_result.has_value()) { \
-  } else                                                                        \
+  } else                                                             \
     ADD_FAILURE() << ok_result.error().what << ' '
-#define EXPECT_FAILS(expression, errc)                                \
-  do {                                                                \
-    const auto& failing_result = (expression);                        \
-    ASSERT_FALSE(failing_result.has_value()) << "it succeeded";       \
+#define EXPECT_FAILS(expression, errc)                                                                               \
+  do {                                                                                                               \
+    const auto& failing_result = (expression);                                                                       \
+    ASSERT_FALSE(failing_result.has_value()) << "it succeeded";                                                      \
     EXPECT_EQ(static_cast<int>(failing_result.error().code), static_cast<int>(errc)) << failing_result.error().what; \
   } while (false)
 
@@ -39,7 +39,8 @@ inline void must(Result<void> result) {
 inline const Actor kSomebody{.account = {}, .by = "test", .ip = "127.0.0.1", .request_id = "1"};
 
 inline std::unique_ptr<Store> open_store(const Database& database, std::size_t pool = 6) {
-  return must(PostgresStore::open({.url = database.app_url, .owner_url = database.owner_url, .pool_size = pool, .connect_timeout = Millis(3000)}));
+  return must(
+      PostgresStore::open({.url = database.app_url, .owner_url = database.owner_url, .pool_size = pool, .connect_timeout = Millis(3000)}));
 }
 
 /// One object the source holds, as load_held gives it.
@@ -70,7 +71,9 @@ class StoreTest : public ::testing::Test {
   void SetUp() override {
     database = PrivatePostgres::shared().fresh_database();
     store = open_store(database);
-    admin = must(store->create_account({.email = "root@example.org", .first_name = "Root", .last_name = "", .super_admin = true}, kSomebody)).id;
+    admin =
+        must(store->create_account({.email = "root@example.org", .first_name = "Root", .last_name = "", .super_admin = true}, kSomebody))
+            .id;
     make_tenant("acme");
   }
 
@@ -94,7 +97,9 @@ class StoreTest : public ::testing::Test {
     if (!work) throw std::runtime_error("there was nothing to claim");
     return *work;
   }
-  static TimePoint soon() { return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now()) + std::chrono::hours(1); }
+  static TimePoint soon() {
+    return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now()) + std::chrono::hours(1);
+  }
   /// The end of a good run; the source stays due.
   static RunEnd ended(Outcome outcome) {
     RunEnd end;
@@ -126,16 +131,41 @@ class StoreTest : public ::testing::Test {
   PrincipalId next_id() { return PrincipalId{must(store->reserve_principal_ids(1))}; }
 
   static StagedPrincipal of(ChangeKind kind, PrincipalId id, const UserRecord& user, std::uint64_t hash = 1) {
-    return {.kind = kind, .id = id, .external_id = user.id.value, .content_hash = hash, .before_hash = 0, .leaving = Leaving::None, .reason = "new in the directory", .user = &user, .group = nullptr};
+    return {.kind = kind,
+            .id = id,
+            .external_id = user.id.value,
+            .content_hash = hash,
+            .before_hash = 0,
+            .leaving = Leaving::None,
+            .reason = "new in the directory",
+            .user = &user,
+            .group = nullptr};
   }
   static StagedPrincipal of(ChangeKind kind, PrincipalId id, const GroupRecord& group, std::uint64_t hash = 1) {
-    return {.kind = kind, .id = id, .external_id = group.id.value, .content_hash = hash, .before_hash = 0, .leaving = Leaving::None, .reason = "new in the directory", .user = nullptr, .group = &group};
+    return {.kind = kind,
+            .id = id,
+            .external_id = group.id.value,
+            .content_hash = hash,
+            .before_hash = 0,
+            .leaving = Leaving::None,
+            .reason = "new in the directory",
+            .user = nullptr,
+            .group = &group};
   }
   static StagedPrincipal gone(PrincipalId id, std::string_view external, Leaving leaving = Leaving::Missing) {
-    return {.kind = ChangeKind::Suspended, .id = id, .external_id = external, .content_hash = 1, .before_hash = 1, .leaving = leaving, .reason = "no longer there", .user = nullptr, .group = nullptr};
+    return {.kind = ChangeKind::Suspended,
+            .id = id,
+            .external_id = external,
+            .content_hash = 1,
+            .before_hash = 1,
+            .leaving = leaving,
+            .reason = "no longer there",
+            .user = nullptr,
+            .group = nullptr};
   }
   static StagedEdge edge(ChangeKind kind, PrincipalId group, PrincipalId member, PrincipalType type = PrincipalType::User) {
-    return {.kind = kind, .group = group, .member = {type, member}, .group_external_id = "g", .member_external_id = "m", .reason = "listed"};
+    return {
+        .kind = kind, .group = group, .member = {type, member}, .group_external_id = "g", .member_external_id = "m", .reason = "listed"};
   }
   std::unique_ptr<Stage> stage(const Work& work, bool eager = false) { return must(store->begin_stage(work.lease, {.eager = eager})); }
   HeldAll held(const Source& source, const TenantId& tenant) {

@@ -7,17 +7,21 @@ namespace {
 
 using ::testing::HasSubstr;
 
-NewToken token(const std::string& name, std::string hash) { return {.name = name, .hash = std::move(hash), .last4 = "abcd", .expires_at = {}}; }
+NewToken token(const std::string& name, std::string hash) {
+  return {.name = name, .hash = std::move(hash), .last4 = "abcd", .expires_at = {}};
+}
 
 TEST(SetUp, WorksOnceAndMakesASuperAdminWithAToken) {
   const auto database = PrivatePostgres::shared().fresh_database();
   const auto store = open_store(database);
   EXPECT_FALSE(must(store->setup_done()));
-  const auto account = must(store->set_up({.email = "Ada@Example.ORG", .first_name = "Ada", .last_name = "L", .super_admin = false}, token("first", "h1"), kSomebody));
+  const auto account = must(store->set_up({.email = "Ada@Example.ORG", .first_name = "Ada", .last_name = "L", .super_admin = false},
+                                          token("first", "h1"), kSomebody));
   EXPECT_EQ(account.email, "ada@example.org");
   EXPECT_TRUE(account.super_admin);
   EXPECT_TRUE(must(store->setup_done()));
-  const auto again = store->set_up({.email = "eve@example.org", .first_name = "", .last_name = "", .super_admin = true}, token("x", "h2"), kSomebody);
+  const auto again =
+      store->set_up({.email = "eve@example.org", .first_name = "", .last_name = "", .super_admin = true}, token("x", "h2"), kSomebody);
   ASSERT_FALSE(again.has_value());
   EXPECT_EQ(again.error().slug, "setup_done");
   const auto caller = must(store->find_caller("h1"));
@@ -47,7 +51,8 @@ TEST_F(StoreTest, AnAccountIsFoundByIdAndByFoldedEmailAndIsUnique) {
   EXPECT_EQ(must(store->account("ROOT@example.org")).id, admin);
   EXPECT_EQ(must(store->account(text(admin))).email, "root@example.org");
   EXPECT_FAILS(store->account("nobody@example.org"), Errc::NotFound);
-  EXPECT_FAILS(store->create_account({.email = "Root@Example.org", .first_name = "", .last_name = "", .super_admin = false}, kSomebody), Errc::Conflict);
+  EXPECT_FAILS(store->create_account({.email = "Root@Example.org", .first_name = "", .last_name = "", .super_admin = false}, kSomebody),
+               Errc::Conflict);
 }
 
 TEST_F(StoreTest, TheCreatorOfATenantHoldsAdminThroughALinkedUser) {
@@ -75,7 +80,8 @@ TEST_F(StoreTest, TenantsAreListedInPagesAndOnlyLinkedOnesToOthers) {
   const auto second = must(store->tenants({.limit = 2, .cursor = first.next, .query = ""}, std::nullopt));
   ASSERT_EQ(second.items.size(), 1u);
   EXPECT_TRUE(second.next.empty());
-  const auto stranger = must(store->create_account({.email = "s@example.org", .first_name = "", .last_name = "", .super_admin = false}, kSomebody)).id;
+  const auto stranger =
+      must(store->create_account({.email = "s@example.org", .first_name = "", .last_name = "", .super_admin = false}, kSomebody)).id;
   EXPECT_TRUE(must(store->tenants({}, stranger)).items.empty());
   EXPECT_EQ(must(store->tenants({}, admin)).items.size(), 3u);
   EXPECT_FAILS(store->tenants({.limit = 2, .cursor = "garbage", .query = ""}, std::nullopt), Errc::InvalidInput);
@@ -186,7 +192,8 @@ TEST_F(StoreTest, TheLastAdminCanBeNeitherSuspendedNorUnbound) {
   EXPECT_EQ(store->delete_binding(acme, binding.id, kSomebody).error().slug, "last_admin");
   const auto ada = must(store->create_user(acme, person("ada"), kSomebody)).value;
   const auto admins = must(store->create_group(acme, "admins", kSomebody)).value;
-  must(store->create_binding(acme, {.role = binding.role, .principal = {PrincipalType::Group, admins.id}, .ns = {}, .expires_at = {}}, kSomebody));
+  must(store->create_binding(acme, {.role = binding.role, .principal = {PrincipalType::Group, admins.id}, .ns = {}, .expires_at = {}},
+                             kSomebody));
   must(store->add_member(acme, admins.id, {PrincipalType::User, ada.id}, kSomebody));
   EXPECT_OK(store->delete_binding(acme, binding.id, kSomebody));
   EXPECT_EQ(store->remove_member(acme, admins.id, {PrincipalType::User, ada.id}, kSomebody).error().slug, "last_admin");
@@ -213,10 +220,11 @@ TEST_F(StoreTest, ABindingExistsOnceAndAnExpiredTwinGivesWay) {
 TEST_F(StoreTest, WithoutATenantTheAppRoleSeesAndWritesNothing) {
   make_source(acme, "corp");
   const auto& url = database.app_url;
-  for (const auto* table : {"tenant", "tenant_user", "tenant_group", "membership", "role", "binding", "source", "source_state", "source_lease", "run",
-                            "run_change", "run_change_pack", "audit", "service_account", "service_account_token"})
+  for (const auto* table : {"tenant", "tenant_user", "tenant_group", "membership", "role", "binding", "source", "source_state",
+                            "source_lease", "run", "run_change", "run_change_pack", "audit", "service_account", "service_account_token"})
     EXPECT_EQ(PrivatePostgres::query(url, fmt::format("SELECT count(*) FROM rosterd.{}", table)), "0") << table;
-  EXPECT_THROW(PrivatePostgres::query(url, "INSERT INTO rosterd.tenant_user (tenant_id, id, username) VALUES (1, 1, 'x')"), std::runtime_error);
+  EXPECT_THROW(PrivatePostgres::query(url, "INSERT INTO rosterd.tenant_user (tenant_id, id, username) VALUES (1, 1, 'x')"),
+               std::runtime_error);
   EXPECT_EQ(PrivatePostgres::query(url, "UPDATE rosterd.tenant_user SET username = 'x' RETURNING 1"), "");
 }
 
@@ -235,8 +243,9 @@ TEST_F(StoreTest, TheAppRoleCannotStepOverTheWall) {
   EXPECT_THROW(PrivatePostgres::query(url, "ALTER TABLE rosterd.tenant_user DISABLE ROW LEVEL SECURITY"), std::runtime_error);
   EXPECT_THROW(PrivatePostgres::query(url, "SET ROLE " + database.owner_role), std::runtime_error);
   EXPECT_THROW(PrivatePostgres::query(url, "SET row_security = off; SELECT count(*) FROM rosterd.tenant_user"), std::runtime_error);
-  for (const auto* denied : {"DELETE FROM rosterd.audit", "UPDATE rosterd.audit SET actor = 'x'", "DELETE FROM rosterd.run_change", "UPDATE rosterd.run_change SET reason = ''",
-                             "TRUNCATE rosterd.audit", "SELECT rosterd.give_rights('postgres')"})
+  for (const auto* denied :
+       {"DELETE FROM rosterd.audit", "UPDATE rosterd.audit SET actor = 'x'", "DELETE FROM rosterd.run_change",
+        "UPDATE rosterd.run_change SET reason = ''", "TRUNCATE rosterd.audit", "SELECT rosterd.give_rights('postgres')"})
     EXPECT_THROW(PrivatePostgres::query(url, denied), std::runtime_error) << denied;
 }
 
@@ -261,7 +270,12 @@ TEST_F(StoreTest, ATenantNeitherReadsNorChangesAnothersObjectsEvenWithTheirIds) 
   EXPECT_FAILS(store->set_user_suspended(beta, user.id, true, kSomebody), Errc::NotFound);
   EXPECT_FAILS(store->add_member(beta, group.id, {PrincipalType::User, user.id}, kSomebody), Errc::NotFound);
   EXPECT_FAILS(store->delete_binding(beta, binding.id, kSomebody), Errc::NotFound);
-  EXPECT_EQ(store->create_binding(beta, {.role = binding.role, .principal = {PrincipalType::User, user.id}, .ns = {}, .expires_at = {}}, kSomebody).error().slug, "unknown_role");
+  EXPECT_EQ(
+      store
+          ->create_binding(beta, {.role = binding.role, .principal = {PrincipalType::User, user.id}, .ns = {}, .expires_at = {}}, kSomebody)
+          .error()
+          .slug,
+      "unknown_role");
   EXPECT_TRUE(must(store->runs(beta, source.id, {})).items.empty());
   EXPECT_FAILS(store->users(TenantId{"nowhere"}, {}), Errc::NotFound);
 }

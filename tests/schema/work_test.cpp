@@ -9,7 +9,9 @@ namespace {
 
 class WorkTest : public StoreTest {
  protected:
-  std::optional<Work> try_claim(const std::string& holder, Millis lease = Millis(60'000)) { return must(store->claim(holder, lease, soon())); }
+  std::optional<Work> try_claim(const std::string& holder, Millis lease = Millis(60'000)) {
+    return must(store->claim(holder, lease, soon()));
+  }
 };
 
 TEST_F(WorkTest, ASourceIsRunByOneHolderAtATime) {
