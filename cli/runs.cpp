@@ -91,8 +91,7 @@ Try<int> show_changes(Session& session, const RunOptions& options) {
   }
   Table table({">#", "OBJECT", "NAME", "CHANGE", "REASON"});
   for (const auto& change : list_at(*changes, "items")) {
-    auto name = text_at(change, {"object", "name"});
-    if (name.empty()) name = text_at(change, {"object", "external_id"});
+    const auto name = object_of(change);
     table.row({text_at(change, "seq"), text_at(change, {"object", "type"}), name, text_at(change, "kind"), text_at(change, "reason")});
   }
   session.print(table, "This run changed nothing.");

@@ -8,6 +8,7 @@
 
 #include "cli/session.hpp"
 #include "cli/source_file.hpp"
+#include "cli/watch.hpp"
 #include "cli/words.hpp"
 
 namespace rosterd::cli {
@@ -84,6 +85,7 @@ Try<int> show_source(Session& session, const std::string& tenant, const std::str
 struct ApplyOptions {
   std::vector<std::string> files;
   std::string tenant;
+  bool sync = false;
 };
 
 Try<std::string> read_all(const Session& session, const std::string& file) {
@@ -117,6 +119,7 @@ Try<int> apply(Session& session, const ApplyOptions& options) {
   const auto api = session.api();
   if (!api) return fail(api.error());
   json answers = {{"items", json::array()}, {"next", nullptr}};
+  int code = kOk;
   for (const auto& source : sources) {
     json body = json::parse(source.json);
     const auto place = path({"tenants", source.tenant, "sources", source.name});
@@ -134,9 +137,15 @@ Try<int> apply(Session& session, const ApplyOptions& options) {
       answers["items"].push_back(*answer);
     else
       session.print_line(fmt::format("source {} of tenant {} {}", source.name, source.tenant, held ? "updated" : "created"), Colour::Green);
+    if (!options.sync || !flag_at(*answer, "enabled")) continue;
+    auto runs = held ? start_run(**api, source.tenant, source.name, json::object()) : first_run(**api, source.tenant, source.name);
+    if (!runs) return fail(runs.error());
+    const auto watched = watch(session, source.tenant, std::move(*runs), {});
+    if (!watched) return watched;
+    if (*watched != kOk) code = *watched;
   }
-  if (session.json()) session.print_json(answers);
-  return kOk;
+  if (session.json() && !options.sync) session.print_json(answers);  // with --sync the runs are the answer
+  return code;
 }
 
 Try<int> test_source(Session& session, const std::string& tenant, const std::string& name) {
@@ -211,6 +220,7 @@ void add_sources(Commands commands) {
         ->required()
         ->type_name("FILE");
     command->add_option("--tenant", options->tenant, "Tenant, instead of the one the file names")->type_name("TENANT");
+    command->add_flag("--sync", options->sync, "Sync it afterwards and show what changed");
     command->callback([=] { *choice = [=] { return apply(*session, *options); }; });
   };
   add_apply(*sources, "Create a source from a TOML file, or bring it in line with the file");

@@ -39,14 +39,10 @@ Try<int> sync(Session& session, const SyncOptions& options) {
   }
   std::vector<json> runs;
   for (const auto& name : names) {
-    auto run = (*api)->post(path({"tenants", options.tenant, "sources", name, "sync"}),
-                            {{"mode", options.full ? "full" : "auto"}, {"dry_run", options.dry_run}});
-    if (!run) {
-      auto failure = run.error();
-      failure.what = fmt::format("source {}: {}", name, failure.what);
-      return fail(failure);
-    }
-    runs.push_back(std::move(*run));
+    auto started = start_run(**api, options.tenant, name, {{"mode", options.full ? "full" : "auto"}, {"dry_run", options.dry_run}});
+    if (!started) return fail(started.error());
+    if (!options.wait) started->erase(started->begin(), started->end() - 1);  // only what was asked for
+    std::move(started->begin(), started->end(), std::back_inserter(runs));
   }
   if (options.wait) return watch(session, options.tenant, std::move(runs), {.timeout = *timeout, .show = options.show});
   if (session.json()) {
@@ -66,11 +62,6 @@ Colour colour_of_state(std::string_view state) {
   return Colour::Cyan;
 }
 
-std::string objects(const json& counts) {
-  const auto suspended = number_at(counts, {"suspended"});
-  return grouped(number_at(counts, {"active"})) + (suspended > 0 ? fmt::format(" (+{} suspended)", grouped(suspended)) : "");
-}
-
 Try<int> status(Session& session, const std::string& only) {
   const auto api = session.api();
   if (!api) return fail(api.error());
@@ -83,7 +74,7 @@ Try<int> status(Session& session, const std::string& only) {
     for (const auto& tenant : list_at(*all, "items")) tenants.push_back(text_at(tenant, "id"));
   }
   json document = {{"items", json::array()}, {"next", nullptr}};
-  Table table({"TENANT", "SOURCE", "STATE", "LAST RUN", "OUTCOME", "COMPLETE READ", "NEXT RUN", ">USERS", ">GROUPS"});
+  Table table({"TENANT", "SOURCE", "STATE", "LAST RUN", "OUTCOME", "COMPLETE READ", "NEXT RUN", ">USERS", ">GROUPS", ">SUSPENDED"});
   std::vector<std::string> below;
   bool well = true;
   for (const auto& tenant : tenants) {
@@ -99,8 +90,9 @@ Try<int> status(Session& session, const std::string& only) {
                  Cell(outcome, colour_of_outcome(outcome)),
                  Cell(text_at(item, "last_complete_read").empty() ? "never" : age_of(text_at(item, "last_complete_read")),
                       overdue ? Colour::Red : Colour::None),
-                 age_of(text_at(item, "next_run")), objects(item.value("users", json::object())),
-                 objects(item.value("groups", json::object()))});
+                 age_of(text_at(item, "next_run")), grouped(number_at(item, {"users", "active"})),
+                 grouped(number_at(item, {"groups", "active"})),
+                 grouped(number_at(item, {"users", "suspended"}) + number_at(item, {"groups", "suspended"}))});
       const auto name = text_at(item, {"source", "name"});
       if (const auto detail = text_at(item, {"last_run", "detail"}); !detail.empty() && state != "ok" && state != "disabled")
         below.push_back(fmt::format("{} {}: {}", tenant, name, detail));

@@ -16,6 +16,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kFirstPause{50};
 constexpr std::chrono::milliseconds kLongestPause{500};
+constexpr std::chrono::seconds kFirstRun{2};   ///< within this time a new source's first run has begun, unless every worker is busy
 constexpr std::chrono::seconds kPatience{15};  ///< so long rosterd may be away (a restart) before waiting is given up
 
 bool is_over(const json& run) {
@@ -99,12 +100,39 @@ std::string advice(const std::string& tenant, const json& run) {
 
 }  // namespace
 
+Try<std::vector<json>> start_run(Api& api, const std::string& tenant, const std::string& source, const json& request) {
+  auto run = api.post(path({"tenants", tenant, "sources", source, "sync"}), request);
+  if (!run) {
+    auto failure = run.error();
+    failure.what = fmt::format("source {}: {}", source, failure.what);
+    return fail(failure);
+  }
+  std::vector<json> out;
+  // Asked afterwards: what has started in between is seen as well. Who may start a run but not list any sees only that one.
+  if (const auto recent = api.list(path({"tenants", tenant, "sources", source, "runs"}), {}, 10))
+    for (const auto& one : list_at(*recent, "items"))
+      if (text_at(one, "id") != text_at(*run, "id") && text_at(one, "outcome") == "running") out.insert(out.begin(), one);
+  out.push_back(std::move(*run));
+  return out;
+}
+
+Try<std::vector<json>> first_run(Api& api, const std::string& tenant, const std::string& source) {
+  const auto until = Clock::now() + kFirstRun;
+  do {
+    const auto runs = api.list(path({"tenants", tenant, "sources", source, "runs"}), {}, 1);
+    if (!runs) break;  // who may not list runs may still start one
+    if (const auto& items = list_at(*runs, "items"); !items.empty()) return std::vector<json>{items.front()};
+    std::this_thread::sleep_for(kFirstPause);  // rosterd starts it within moments; there is nothing else to wait on
+  } while (Clock::now() < until);
+  return start_run(api, tenant, source, json::object());
+}
+
 int code_of_outcome(std::string_view outcome) { return outcome == "applied" || outcome == "unchanged" || outcome == "planned" ? kOk : kNo; }
 
 std::string progress_line(const json& run, std::uint64_t expected, std::chrono::milliseconds elapsed, int columns, bool colours) {
   const auto name = harmless(text_at(run, "source_name"));
   auto phase = harmless(text_at(run, {"progress", "phase"}));
-  if (phase.empty()) phase = text_at(run, "outcome") == "queued" ? "waiting for a free worker" : "starting";
+  if (phase.empty()) phase = text_at(run, "outcome") == "queued" ? "waiting for its turn" : "starting";
   const auto done = number_at(run, {"progress", "users"}) + number_at(run, {"progress", "groups"});
   const double seconds = std::chrono::duration<double>(elapsed).count();
   std::string counts;

@@ -19,6 +19,12 @@ struct WatchOptions {
 /// kOk for applied, unchanged and planned, kNo for the others, kTimeout when time ran out.
 [[nodiscard]] Try<int> watch(Session& session, const std::string& tenant, std::vector<nlohmann::json> runs, const WatchOptions& options);
 
+/// Asks for a run of the source. Gives it, behind one that goes on already.
+[[nodiscard]] Try<std::vector<nlohmann::json>> start_run(Api& api, const std::string& tenant, const std::string& source,
+                                                         const nlohmann::json& request);
+/// The run that rosterd starts by itself for a source that was made a moment ago; asks for one when it does not.
+[[nodiscard]] Try<std::vector<nlohmann::json>> first_run(Api& api, const std::string& tenant, const std::string& source);
+
 /// One finished run as lines for people: outcome, what changed, why, and what to do next.
 [[nodiscard]] Try<void> print_end(Session& session, const std::string& tenant, const nlohmann::json& run, std::size_t show);
 

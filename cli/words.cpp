@@ -134,10 +134,25 @@ std::vector<std::string> sentences(const json& counts, bool would) {
   return out;
 }
 
+std::string object_of(const json& change) {
+  auto name = text_at(change, {"object", "name"});
+  if (name.empty()) name = text_at(change, {"object", "external_id"});
+  const auto type = text_at(change, {"object", "type"});
+  const char* side = text_at(change, "after").empty() ? "before" : "after";
+  if (type == "membership") {
+    auto member = text_at(change, {side, "member_name"});
+    if (member.empty()) member = text_at(change, {side, "member_external_id"});
+    if (!member.empty()) name = fmt::format("{} in {}", member, name);
+  } else if (type == "binding") {
+    const auto ns = text_at(change, {side, "namespace"});
+    name += ns.empty() ? " in the whole tenant" : " in " + ns;
+  }
+  return name;
+}
+
 std::string sentence(const json& change, bool would) {
   const auto [object, done, infinitive] = said(text_at(change, {"object", "type"}), text_at(change, "kind"));
-  std::string name = text_at(change, {"object", "name"});
-  if (name.empty()) name = text_at(change, {"object", "external_id"});
+  const auto name = object_of(change);
   std::string reason = text_at(change, "reason");
   if (const auto fields = changed_fields(change); !fields.empty()) reason = reason.empty() ? fields : fmt::format("{}; {}", fields, reason);
   std::string line = would ? fmt::format("would {} {} {}", infinitive, object, name) : fmt::format("{} {} {}", object, name, done);

@@ -31,6 +31,8 @@ namespace rosterd::cli {
 
 /// A run's counts as parts of a sentence: {"38 users added", "1 membership removed"}; with `would`: {"would add 38 users", …}.
 [[nodiscard]] std::vector<std::string> sentences(const nlohmann::json& counts, bool would);
+/// What a change is about: "ada", "frank in web-team" for a membership, "Editor in company.web" for a binding.
+[[nodiscard]] std::string object_of(const nlohmann::json& change);
 /// One change as a line: "user ada added (new at the source)"; with `would`: "would add user ada (…)".
 [[nodiscard]] std::string sentence(const nlohmann::json& change, bool would);
 /// How many changes the counts hold in all.

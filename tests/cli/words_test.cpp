@@ -36,7 +36,7 @@ TEST(Words, AChangeSaysWhatAndWhy) {
   EXPECT_EQ(sentence(change, false), "user ada changed (email; differs at the source)");
   EXPECT_EQ(sentence(change, true), "would change user ada (email; differs at the source)");
   const auto edge = json::parse(
-      R"({"seq":2,"object":{"type":"membership","id":"grp_1","external_id":null,"name":"frank in web-team"},"kind":"edge_removed","before":null,"after":null,"reason":""})");
+      R"({"seq":2,"object":{"type":"membership","id":"grp_1","external_id":null,"name":"web-team"},"kind":"edge_removed","before":{"member":"usr_1","member_name":"frank","member_external_id":""},"after":null,"reason":""})");
   EXPECT_EQ(sentence(edge, true), "would remove membership frank in web-team");
 }
 
