@@ -234,7 +234,7 @@ Result<void> Plan::map_roles(std::uint32_t group, const GroupRecord& record) {
   }
   for (auto& binding : held) {
     if (wanted.erase({binding.role, binding.ns}) == 0 && !answer.undecided)
-      removed_bindings_.push_back({.binding = std::move(binding), .group = group});
+      removed_bindings_.push_back({.binding = std::move(binding), .group = group, .group_text = record.id.value});
   }
   for (const auto& [role, ns] : wanted) {
     const auto name = std::find_if(inputs_.roles.begin(), inputs_.roles.end(), [&](const Role& one) { return one.id == role; });
