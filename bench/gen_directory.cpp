@@ -29,8 +29,8 @@ class Numbers {
 
 constexpr std::array<std::string_view, 16> kGiven = {"Alba",  "Bruno", "Chiara", "Dmitri", "Elif",  "Frida",  "Gil",   "Hedda",
                                                      "Imran", "Jonas", "Katya",  "Leif",   "Maite", "Nadeem", "Oskar", "Priya"};
-constexpr std::array<std::string_view, 16> kFamily = {"Abbott", "Bergmann", "Cordero", "Dubois", "Engel",  "Ferrari", "Gupta",  "Haugen",
-                                                      "Ivanov", "Jansen",   "Keita",   "Lopes",  "Marino", "Nyberg",  "Osei",   "Pereira"};
+constexpr std::array<std::string_view, 16> kFamily = {"Abbott", "Bergmann", "Cordero", "Dubois", "Engel",  "Ferrari", "Gupta", "Haugen",
+                                                      "Ivanov", "Jansen",   "Keita",   "Lopes",  "Marino", "Nyberg",  "Osei",  "Pereira"};
 constexpr std::array<std::string_view, 8> kTitles = {"Engineer", "Accountant", "Buyer", "Chemist", "Clerk", "Designer", "Nurse", "Planner"};
 // What a real entry carries along and nobody asks for.
 constexpr std::string_view kPadding =
@@ -48,7 +48,8 @@ void write_directory(const std::string& file, const DirectorySize& size) {
   out << fmt::format(
       "dn: {0}\nobjectClass: dcObject\nobjectClass: organization\no: Example\ndc: example\n\n"
       "dn: {1}\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: reader\nuserPassword: {2}\n\n"
-      "dn: ou=people,{0}\nobjectClass: organizationalUnit\nou: people\n\ndn: ou=groups,{0}\nobjectClass: organizationalUnit\nou: groups\n\n",
+      "dn: ou=people,{0}\nobjectClass: organizationalUnit\nou: people\n\ndn: ou=groups,{0}\nobjectClass: organizationalUnit\nou: "
+      "groups\n\n",
       kSuffix, kReaderDn, kReaderPassword);
   for (std::uint32_t i = 0; i < size.users; ++i) {
     const auto given = kGiven[i % kGiven.size()], family = kFamily[i / kGiven.size() % kFamily.size()];
@@ -56,7 +57,8 @@ void write_directory(const std::string& file, const DirectorySize& size) {
         "dn: uid={0},ou=people,{1}\nobjectClass: inetOrgPerson\nuid: {0}\ncn: {2} {3} {4}\nsn: {3}\ngivenName: {2}\ndisplayName: {2} {3}\n"
         "mail: {0}@corp.example.com\nemployeeNumber: {5}\ntelephoneNumber: +1 555 {4:07}\ntitle: {6}\ndepartmentNumber: {7}\nl: Town {8}\n"
         "employeeType: {9}\ndescription: {10}\n\n",
-        user_name(i), kSuffix, given, family, i, 100'000 + i, kTitles[i % kTitles.size()], i % 211, i % 503, i % 5 == 0 ? "contractor" : "staff", kPadding);
+        user_name(i), kSuffix, given, family, i, 100'000 + i, kTitles[i % kTitles.size()], i % 211, i % 503,
+        i % 5 == 0 ? "contractor" : "staff", kPadding);
   }
   Numbers numbers(size.users);
   std::set<std::uint32_t> members;

@@ -88,9 +88,11 @@ class Daemon {
     for (const auto& setting : options.postgres)
       settings += fmt::format("{} = \"{}\"\n", setting.substr(0, setting.find('=')), setting.substr(setting.find('=') + 1));
     const std::string config = fmt::format(
-        "[server]\nlisten = \"127.0.0.1:{}\"\n[state]\ndirectory = \"{}\"\n[sync]\nallowed_networks = [\"127.0.0.0/8\"]\n[setup]\ncredential_file = \"{}\"\n[database.embedded.settings]\n{}",
-        port_, dir_.file("state"), dir_.write("first-admin", credential), settings);
-    process_.emplace(test::Argv{options.rosterd, "--config", dir_.write("rosterd.toml", config)}, test::ProcessOptions{.output = dir_.file("log"), .death_signal = 15});
+        "[server]\nlisten = \"127.0.0.1:{}\"\n[state]\ndirectory = \"{}\"\n[sync]\nallowed_networks = "
+        "[\"127.0.0.0/8\"]\n[setup]\ncredential_file = \"{}\"\n[database.embedded.settings]\n{}",
+        port_, dir_.file("state"), dir_.write("first-admin", credential), settings + (options.keep_log ? "[log]\nlevel = \"debug\"\n" : ""));
+    process_.emplace(test::Argv{options.rosterd, "--config", dir_.write("rosterd.toml", config)},
+                     test::ProcessOptions{.output = dir_.file("log"), .death_signal = 15});
     cli::Target target;
     target.profile = {.url = fmt::format("http://127.0.0.1:{}", port_), .token = token_, .ca_file = {}, .allow_plaintext = false};
     api_.emplace(target);
@@ -106,7 +108,8 @@ class Daemon {
   json post(const std::string& path, const json& body) { return must("POST " + path, api_->post(path, body)); }
   json patch(const std::string& path, const json& body) { return must("PATCH " + path, api_->patch(path, body)); }
   std::string query(const std::string& sql) {
-    return test::PrivatePostgres::query(fmt::format("postgresql://postgres@/rosterd?host={}&port=5432", dir_.file("state/postgres/run")), sql);
+    return test::PrivatePostgres::query(fmt::format("postgresql://postgres@/rosterd?host={}&port=5432", dir_.file("state/postgres/run")),
+                                        sql);
   }
   /// VmHWM or VmRSS of the daemon itself, without its PostgreSQL, in MiB.
   double memory(std::string_view field) const {
@@ -162,7 +165,8 @@ Timed sync(Daemon& daemon, const std::string& expected) {
   const auto asked = SteadyClock::now();
   const json queued = daemon.post(std::string(kSource) + "/sync", {{"mode", "full"}, {"dry_run", false}});
   Timed timed = wait_for(daemon, queued.at("id"), asked);
-  if (timed.run.at("outcome") != expected) throw std::runtime_error("the run should be " + expected + ": " + timed.run.dump() + "\n" + daemon.log());
+  if (timed.run.at("outcome") != expected)
+    throw std::runtime_error("the run should be " + expected + ": " + timed.run.dump() + "\n" + daemon.log());
   return timed;
 }
 
@@ -176,7 +180,8 @@ void expect_all_read(const Timed& timed, const DirectorySize& size) {
 /// ten seconds (PGSTAT_IDLE_INTERVAL), so they are taken as final when they have not moved for that long.
 std::map<std::string, long long> rows_written(Daemon& daemon) {
   const std::string sql =
-      "SELECT s.relname, s.n_tup_ins + s.n_tup_upd + s.n_tup_del FROM pg_stat_user_tables s JOIN pg_attribute a ON a.attrelid = s.relid AND a.attname = "
+      "SELECT s.relname, s.n_tup_ins + s.n_tup_upd + s.n_tup_del FROM pg_stat_user_tables s JOIN pg_attribute a ON a.attrelid = s.relid "
+      "AND a.attname = "
       "'tenant_id' WHERE s.relname NOT LIKE 'pg\\_%' ORDER BY 1";
   std::string seen;
   auto since = SteadyClock::now();
@@ -220,7 +225,8 @@ std::vector<Asked> asked_in(const std::string& log) {
 double paged_read(const test::PrivateSlapd& slapd, const std::vector<Asked>& searches) {
   const auto start = SteadyClock::now();
   for (const auto& search : searches) {
-    test::Argv argv = {"ldapsearch", "-x", "-LLL", "-H", slapd.url(), "-D", kReaderDn, "-w", kReaderPassword, "-b", kSuffix, "-E", "pr=1000/noprompt", search.filter};
+    test::Argv argv = {"ldapsearch",    "-x", "-LLL",  "-H", slapd.url(),        "-D",         kReaderDn, "-w",
+                       kReaderPassword, "-b", kSuffix, "-E", "pr=1000/noprompt", search.filter};
     argv.insert(argv.end(), search.attributes.begin(), search.attributes.end());
     const auto ran = test::Process(argv, {.env = {{"LDAPNOINIT", "1"}}, .output = "/dev/null"}).wait(Milliseconds(1'800'000));
     if (ran != 0) throw std::runtime_error("ldapsearch failed");
@@ -255,13 +261,15 @@ PerUser measure(const Options& options, std::uint32_t users) {
   if (!loaded) info("generated in {:.1f} s", seconds_since(start));
   start = SteadyClock::now();
   // A reader with rights like any other: limits lifted for it, every value passing the access lists. The same identity for both sides.
-  test::PrivateSlapd slapd({.suffixes = {kSuffix},
-                            .ldif_files = {ldif},
-                            .database_conf = fmt::format("limits dn.exact=\"{}\" size=unlimited time=unlimited\naccess to attrs=userPassword by anonymous auth by * none\n"
-                                                         "access to * by users read by * none\n",
-                                                         kReaderDn),
-                            .dir = folder + "/slapd",
-                            .debug = "stats"});
+  test::PrivateSlapd slapd(
+      {.suffixes = {kSuffix},
+       .ldif_files = {ldif},
+       .database_conf =
+           fmt::format("limits dn.exact=\"{}\" size=unlimited time=unlimited\naccess to attrs=userPassword by anonymous auth by * none\n"
+                       "access to * by users read by * none\n",
+                       kReaderDn),
+       .dir = folder + "/slapd",
+       .debug = "stats"});
   // A gigabyte that is in the database now. Its name is the mark of what was loaded, its first entry says under which suffix.
   std::filesystem::resize_file(ldif, std::min<std::uintmax_t>(std::filesystem::file_size(ldif), 4096));
   info("{} in {:.1f} s", loaded ? "slapd started on the kept database" : "slapadd", seconds_since(start));
@@ -269,19 +277,20 @@ PerUser measure(const Options& options, std::uint32_t users) {
   Daemon daemon(options);
   daemon.post("/v1/tenants", {{"id", "bench"}, {"name", "Bench"}});
   const std::uint32_t editors = std::min(1U, size.groups - 1);
-  daemon.post("/v1/tenants/bench/sources",
-              {{"name", "corp"},
-               {"type", "ldap"},
-               {"enabled", false},  // so that nothing runs before it is asked for
-               {"settings",
-                {{"url", slapd.url()},
-                 {"preset", "openldap"},
-                 {"bind_dn", kReaderDn},
-                 {"bind_password", {{"value", kReaderPassword}}},
-                 {"users", {{"base", fmt::format("ou=people,{}", kSuffix)}}},
-                 {"groups", {{"base", fmt::format("ou=groups,{}", kSuffix)}}}}},
-               {"schedule", {{"interval", "24h"}, {"full_every", "24h"}}},
-               {"role_mappings", json::array({{{"group", "^" + group_name(editors) + "$"}, {"role", "Editor"}, {"namespace", "company"}}})}});
+  daemon.post(
+      "/v1/tenants/bench/sources",
+      {{"name", "corp"},
+       {"type", "ldap"},
+       {"enabled", false},  // so that nothing runs before it is asked for
+       {"settings",
+        {{"url", slapd.url()},
+         {"preset", "openldap"},
+         {"bind_dn", kReaderDn},
+         {"bind_password", {{"value", kReaderPassword}}},
+         {"users", {{"base", fmt::format("ou=people,{}", kSuffix)}}},
+         {"groups", {{"base", fmt::format("ou=groups,{}", kSuffix)}}}}},
+       {"schedule", {{"interval", "24h"}, {"full_every", "24h"}}},
+       {"role_mappings", json::array({{{"group", "^" + group_name(editors) + "$"}, {"role", "Editor"}, {"namespace", "company"}}})}});
   daemon.post(std::string(kSource) + "/test", json::object());
   const auto searches = asked_in(slapd.log());
   if (searches.size() != 2) throw std::runtime_error("the daemon's searches were not found in slapd's log:\n" + slapd.log());
@@ -300,9 +309,11 @@ PerUser measure(const Options& options, std::uint32_t users) {
   }
   const Timed first = wait_for(daemon, queued.at("id"), enabled);
   const json runs = daemon.get(std::string(kSource) + "/runs");
-  if (runs.at("items").size() != 1 || first.run.at("outcome") != "applied") throw std::runtime_error("the first sync went wrong: " + runs.dump() + "\n" + daemon.log());
+  if (runs.at("items").size() != 1 || first.run.at("outcome") != "applied")
+    throw std::runtime_error("the first sync went wrong: " + runs.dump() + "\n" + daemon.log());
   expect_all_read(first, size);
-  info("first sync {:.3f} s (client's wall {:.3f} s), memory peak {:.0f} MiB, now {:.0f} MiB", first.reported, first.wall, daemon.memory("VmHWM:"), daemon.memory("VmRSS:"));
+  info("first sync {:.3f} s (client's wall {:.3f} s), memory peak {:.0f} MiB, now {:.0f} MiB", first.reported, first.wall,
+       daemon.memory("VmHWM:"), daemon.memory("VmRSS:"));
 
   // The snapshot serves: somebody who has a right through a group of the directory may use it.
   const std::string question = fmt::format("/v1/tenants/bench/check?subject=user:{}&permission=FLOW&action=UPDATE&namespace=company.team",
@@ -316,6 +327,7 @@ PerUser measure(const Options& options, std::uint32_t users) {
   if (options.first_only) {
     info("ldapsearch in pages {} s", shown(floors));
     figure("sync." + name + ".first_over_ldapsearch", first.reported / median(floors), 1.5);
+    if (options.keep_log) fmt::print("{}", daemon.log());
     return {first.reported / users, 0, median(floors) / users};
   }
   const auto before = rows_written(daemon);
@@ -333,17 +345,20 @@ PerUser measure(const Options& options, std::uint32_t users) {
   long long content = 0, bookkeeping = 0;
   for (const auto& [table, rows] : after) {
     const long long written = rows - (before.contains(table) ? before.at(table) : 0);
-    const bool is_bookkeeping = table == "run" || table == "source_state" || table == "source_lease" || (table == "audit" && written == requests);
+    const bool is_bookkeeping =
+        table == "run" || table == "source_state" || table == "source_lease" || (table == "audit" && written == requests);
     (is_bookkeeping ? bookkeeping : content) += written;
     if (written != 0) info("unchanged runs wrote {} rows of {}", written, table);
   }
 
   slapd.modify(hundred_changes(size, fmt::format("Changed-{}", std::chrono::system_clock::now().time_since_epoch().count())));
   const Timed changed = sync(daemon, "applied");
-  if (changed.run.at("counts").at("users").at("changed") != 100) throw std::runtime_error("100 entries were changed: " + changed.run.dump());
+  if (changed.run.at("counts").at("users").at("changed") != 100)
+    throw std::runtime_error("100 entries were changed: " + changed.run.dump());
 
   const double floor = median(floors), steady = median(unchanged);
-  info("ldapsearch in pages {} s; unchanged {} s; 100 changed {:.3f} s (client's wall {:.3f} s)", shown(floors), shown(unchanged), changed.reported, changed.wall);
+  info("ldapsearch in pages {} s; unchanged {} s; 100 changed {:.3f} s (client's wall {:.3f} s)", shown(floors), shown(unchanged),
+       changed.reported, changed.wall);
   figure("sync." + name + ".first_over_ldapsearch", first.reported / floor, 1.5);
   figure("sync." + name + ".unchanged_over_ldapsearch", steady / floor, 1.0);
   figure("sync." + name + ".unchanged_rows_written", static_cast<double>(content), 0);
@@ -354,8 +369,8 @@ PerUser measure(const Options& options, std::uint32_t users) {
   else
     info("memory peak {:.0f} MiB", peak);
   // For bench/RESULTS.md.
-  fmt::print("row | {} | {} | {:.2f} | {:.2f} ({:.2f} x) | {:.2f} ({:.2f} x) | {} | {:.2f} | {:.0f} MiB |\n", size.users, size.groups, floor, first.reported,
-             first.reported / floor, steady, steady / floor, content, changed.reported, peak);
+  fmt::print("row | {} | {} | {:.2f} | {:.2f} ({:.2f} x) | {:.2f} ({:.2f} x) | {} | {:.2f} | {:.0f} MiB |\n", size.users, size.groups,
+             floor, first.reported, first.reported / floor, steady, steady / floor, content, changed.reported, peak);
   if (options.keep_log) fmt::print("{}", daemon.log());
   return {first.reported / users, steady / users, floor / users};
 }
@@ -368,7 +383,7 @@ int run(int argc, char** argv) {
   app.add_option("--data", options.data_dir, "Where loaded directories are kept for the next time")->capture_default_str();
   app.add_option("--postgres", options.postgres, "NAME=VALUE: a setting of the embedded PostgreSQL, to try it out");
   app.add_flag("--first", options.first_only, "Measure the first sync only");
-  app.add_flag("--log", options.keep_log, "Print the daemon's log afterwards");
+  app.add_flag("--log", options.keep_log, "Print the daemon's log afterwards, with debug lines; statements too with --postgres log_min_duration_statement=5");
   CLI11_PARSE(app, argc, argv);
   if (options.users.empty()) options.users = {10'000, 100'000, 1'000'000};
 

@@ -24,7 +24,7 @@ struct Cursor {
 struct KeepAbsent {};  ///< touch only what was delivered
 struct DropListed {
   std::vector<ExternalId> ids;
-};                   ///< the directory named these as gone
+};  ///< the directory named these as gone
 struct KeepOnly {};  ///< complete: what was not delivered is a candidate for removal
 
 /// One piece of evidence for completeness (sync-rules S1-S3): "users: final result was success", "canary: base still readable".

@@ -18,7 +18,8 @@ namespace rosterd::postgres {
 namespace {
 
 /// Between fork and exec of a program with threads: async-signal-safe calls only.
-[[noreturn]] void become(char* const* argv, char* const* env, const RunAs& as, const char* cwd, int death_signal, int output, pid_t parent) {
+[[noreturn]] void become(char* const* argv, char* const* env, const RunAs& as, const char* cwd, int death_signal, int output,
+                         pid_t parent) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -87,7 +88,10 @@ void Child::close_all() noexcept {
 Child::~Child() { close_all(); }
 
 Child::Child(Child&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), pidfd_(std::exchange(other.pidfd_, -1)), output_(std::exchange(other.output_, -1)), status_(other.status_) {}
+    : pid_(std::exchange(other.pid_, -1)),
+      pidfd_(std::exchange(other.pidfd_, -1)),
+      output_(std::exchange(other.output_, -1)),
+      status_(other.status_) {}
 
 Child& Child::operator=(Child&& other) noexcept {
   std::swap(pid_, other.pid_);

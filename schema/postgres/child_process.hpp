@@ -52,6 +52,7 @@ struct Finished {
   std::string output;
 };
 /// Runs to the end. Stopped when `stop` is requested meanwhile (the child is killed).
-[[nodiscard]] Result<Finished> run_to_end(const std::vector<std::string>& argv, const RunAs& as, const std::string& cwd, std::stop_token stop);
+[[nodiscard]] Result<Finished> run_to_end(const std::vector<std::string>& argv, const RunAs& as, const std::string& cwd,
+                                          std::stop_token stop);
 
 }  // namespace rosterd::postgres

@@ -20,7 +20,8 @@ using Answer = std::unique_ptr<PGresult, decltype(&PQclear)>;
 std::string percent_encoded(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("-._~/").find(c) != std::string_view::npos;
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       std::string_view("-._~/").find(c) != std::string_view::npos;
     out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned>(static_cast<unsigned char>(c)));
   }
   return out;
@@ -36,7 +37,8 @@ Result<std::string> ask(PGconn* connection, const std::string& sql) {
 /// Roles and database, made one by one when absent: a start that was cut off is completed by the next.
 Result<void> ensure_database(const std::string& superuser_url) {
   const Connection connection(PQconnectdb(superuser_url.c_str()), &PQfinish);
-  if (PQstatus(connection.get()) != CONNECTION_OK) return fail(Errc::Unavailable, "connecting to the embedded PostgreSQL: {}", PQerrorMessage(connection.get()));
+  if (PQstatus(connection.get()) != CONNECTION_OK)
+    return fail(Errc::Unavailable, "connecting to the embedded PostgreSQL: {}", PQerrorMessage(connection.get()));
   struct Step {
     std::string exists, make;
   };
@@ -86,7 +88,8 @@ Result<std::unique_ptr<EmbeddedPostgres>> EmbeddedPostgres::start(Options option
   if (!socket) return fail(socket.error());
   server->socket_dir_ = socket->path;
   server->remove_socket_dir_ = socket->temporary;
-  if (const auto written = postgres::write_configuration(*installation, data_dir, *socket, options.settings, *as, stop); !written) return fail(written.error());
+  if (const auto written = postgres::write_configuration(*installation, data_dir, *socket, options.settings, *as, stop); !written)
+    return fail(written.error());
 
   server->supervisor_ = std::jthread([owner = server.get(), installation = *installation, as = *as, data_dir](std::stop_token end) {
     Supervisor(*owner, installation, as, data_dir).run(std::move(end));
@@ -102,7 +105,8 @@ Result<void> EmbeddedPostgres::wait_until_running(Millis timeout, std::stop_toke
   if (state_ == State::Running) return {};
   if (stop.stop_requested()) return fail(Errc::Stopped, "starting the embedded PostgreSQL was stopped");
   if (!known)
-    return fail(Errc::Unavailable, "the embedded PostgreSQL does not answer after {}; if it is recovering from a crash, raise database.embedded.start_timeout",
+    return fail(Errc::Unavailable,
+                "the embedded PostgreSQL does not answer after {}; if it is recovering from a crash, raise database.embedded.start_timeout",
                 duration_text(timeout));
   return fail(Errc::Unavailable, "the embedded PostgreSQL does not start: {}", failure_);
 }
@@ -125,10 +129,14 @@ std::string EmbeddedPostgres::superuser_url() const { return url(postgres::kSupe
 
 std::string_view name_of(EmbeddedPostgres::State state) {
   switch (state) {
-    case EmbeddedPostgres::State::Starting: return "starting";
-    case EmbeddedPostgres::State::Running: return "running";
-    case EmbeddedPostgres::State::Restarting: return "restarting";
-    case EmbeddedPostgres::State::Stopped: return "stopped";
+    case EmbeddedPostgres::State::Starting:
+      return "starting";
+    case EmbeddedPostgres::State::Running:
+      return "running";
+    case EmbeddedPostgres::State::Restarting:
+      return "restarting";
+    case EmbeddedPostgres::State::Stopped:
+      return "stopped";
   }
   return "unknown";
 }

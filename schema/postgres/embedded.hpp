@@ -22,11 +22,11 @@ namespace rosterd {
 class EmbeddedPostgres {
  public:
   struct Options {
-    std::filesystem::path state_dir;              ///< made when absent (0700); holds data/, the lock, and run/ with the socket
-    std::filesystem::path bin_dir{};              ///< empty = the newest /usr/lib/postgresql/*/bin of version 15 or later
-    std::string run_as = "postgres";              ///< system user, used only when we are root: PostgreSQL refuses to run as root
+    std::filesystem::path state_dir;                ///< made when absent (0700); holds data/, the lock, and run/ with the socket
+    std::filesystem::path bin_dir{};                ///< empty = the newest /usr/lib/postgresql/*/bin of version 15 or later
+    std::string run_as = "postgres";                ///< system user, used only when we are root: PostgreSQL refuses to run as root
     std::map<std::string, std::string> settings{};  ///< PostgreSQL's own, over the defaults of embedded.cpp
-    Millis start_timeout{60'000};                 ///< crash recovery included
+    Millis start_timeout{60'000};                   ///< crash recovery included
   };
   enum class State { Starting, Running, Restarting, Stopped };
 
@@ -55,7 +55,7 @@ class EmbeddedPostgres {
   [[nodiscard]] std::string url(std::string_view role, std::string_view database) const;
   [[nodiscard]] Result<void> wait_until_running(Millis timeout, std::stop_token stop);
 
-  int lock_ = -1;            ///< flock on state_dir/lock: one daemon per directory
+  int lock_ = -1;  ///< flock on state_dir/lock: one daemon per directory
   int major_ = 0;
   std::string socket_dir_;
   bool remove_socket_dir_ = false;

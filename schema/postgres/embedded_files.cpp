@@ -30,11 +30,16 @@ namespace fs = std::filesystem;
 tl::unexpected<Error> refused_by_system(int number, std::string_view doing, const fs::path& path) {
   switch (number) {
     case ENOSPC:
-    case EDQUOT: return fail(Errc::Unavailable, "{} {}: the disk is full; free some space or move the state directory", doing, path.string());
+    case EDQUOT:
+      return fail(Errc::Unavailable, "{} {}: the disk is full; free some space or move the state directory", doing, path.string());
     case EACCES:
-    case EPERM: return fail(Errc::Unavailable, "{} {}: not permitted to this user; check the owner and mode of the folder above", doing, path.string());
-    case EROFS: return fail(Errc::Unavailable, "{} {}: the file system is read-only", doing, path.string());
-    default: return fail(Errc::Unavailable, "{} {}: {}", doing, path.string(), std::strerror(number));
+    case EPERM:
+      return fail(Errc::Unavailable, "{} {}: not permitted to this user; check the owner and mode of the folder above", doing,
+                  path.string());
+    case EROFS:
+      return fail(Errc::Unavailable, "{} {}: the file system is read-only", doing, path.string());
+    default:
+      return fail(Errc::Unavailable, "{} {}: {}", doing, path.string(), std::strerror(number));
   }
 }
 
@@ -43,7 +48,7 @@ Result<void> make_private_dir(const fs::path& dir, const RunAs& as) {
   fs::create_directories(dir.parent_path(), error);
   if (error) return refused_by_system(error.value(), "making", dir.parent_path());
   if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return refused_by_system(errno, "making", dir);
-  struct stat info {};
+  struct stat info{};
   if (lstat(dir.c_str(), &info) != 0) return refused_by_system(errno, "looking at", dir);
   if (!S_ISDIR(info.st_mode)) return fail(Errc::Refused, "{} is not a folder", dir.string());
   if (as.change && info.st_uid != as.uid && lchown(dir.c_str(), as.uid, as.gid) != 0) return refused_by_system(errno, "giving away", dir);
@@ -123,8 +128,8 @@ constexpr std::pair<std::string_view, std::string_view> kSettings[] = {
     {"checkpoint_timeout", "15min"},
     {"checkpoint_completion_target", "0.9"},
     {"wal_compression", "lz4"},
-    // A new segment is given its size, not 16 MiB of zeros and a wait for the disk: a first load makes a hundred of them, and the zeros cost
-    // more than what is written over them. What is committed is flushed as ever.
+    // A new segment is given its size, not 16 MiB of zeros and a wait for the disk: a first load makes a hundred of them, and the zeros
+    // cost more than what is written over them. What is committed is flushed as ever.
     {"wal_init_zero", "off"},
     {"wal_level", "minimal"},  // no replica is fed from here
     {"max_wal_senders", "0"},
@@ -151,10 +156,12 @@ constexpr std::pair<std::string_view, std::string_view> kSettings[] = {
 Result<RunAs> user_for(const std::string& name) {
   if (geteuid() != 0) {
     const passwd* self = getpwuid(geteuid());
-    return RunAs{.name = self != nullptr ? self->pw_name : fmt::format("uid {}", geteuid()), .uid = geteuid(), .gid = getegid(), .change = false};
+    return RunAs{
+        .name = self != nullptr ? self->pw_name : fmt::format("uid {}", geteuid()), .uid = geteuid(), .gid = getegid(), .change = false};
   }
   if (name.empty())
-    return fail(Errc::Refused, "PostgreSQL refuses to run as root, and rosterd is root: name a system user for it in database.embedded.run_as");
+    return fail(Errc::Refused,
+                "PostgreSQL refuses to run as root, and rosterd is root: name a system user for it in database.embedded.run_as");
   const passwd* entry = getpwnam(name.c_str());
   if (entry == nullptr) return fail(Errc::Refused, "database.embedded.run_as: there is no system user {}", name);
   if (entry->pw_uid == 0) return fail(Errc::Refused, "database.embedded.run_as: {} is root, as which PostgreSQL refuses to run", name);
@@ -173,7 +180,9 @@ Result<Installation> find_installation(const fs::path& bin_dir, const RunAs& as,
         found = {.bin_dir = entry.path() / "bin", .major = major, .version = {}};
     }
     if (found.bin_dir.empty())
-      return fail(Errc::Refused, "no PostgreSQL {} or later is installed in {}: install the package postgresql, or name the folder of its programs in database.embedded.bin_directory",
+      return fail(Errc::Refused,
+                  "no PostgreSQL {} or later is installed in {}: install the package postgresql, or name the folder of its programs in "
+                  "database.embedded.bin_directory",
                   kOldestMajor, kRoot);
   }
   for (const char* program : {"postgres", "initdb"})
@@ -188,7 +197,8 @@ Result<Installation> find_installation(const fs::path& bin_dir, const RunAs& as,
     return fail(Errc::Refused, "{}/postgres --version: {}", found.bin_dir.string(), explained(answer->output, found.bin_dir, as));
   found.version = answer->output.substr(0, answer->output.find('\n'));
   found.major = number_at_start(std::string_view(answer->output).substr(at + kName.size()));
-  if (found.major < kOldestMajor) return fail(Errc::Refused, "{} is too old: rosterd needs PostgreSQL {} or later", found.version, kOldestMajor);
+  if (found.major < kOldestMajor)
+    return fail(Errc::Refused, "{} is too old: rosterd needs PostgreSQL {} or later", found.version, kOldestMajor);
   return found;
 }
 
@@ -209,9 +219,11 @@ std::string explained(std::string_view output, const fs::path& where, const RunA
   while (!said.empty() && said.back() == '\n') said.pop_back();
   constexpr std::size_t kEnough = 1500;
   if (said.size() > kEnough) said = "…" + said.substr(said.size() - kEnough);
-  if (said.find("No space left on device") != std::string::npos) return fmt::format("the disk that holds {} is full ({})", where.string(), said);
+  if (said.find("No space left on device") != std::string::npos)
+    return fmt::format("the disk that holds {} is full ({})", where.string(), said);
   if (said.find("Permission denied") != std::string::npos)
-    return fmt::format("user {} may not enter or write {}, or may not pass one of the folders above it ({})", as.name, where.string(), said);
+    return fmt::format("user {} may not enter or write {}, or may not pass one of the folders above it ({})", as.name, where.string(),
+                       said);
   return said.empty() ? "it said nothing" : said;
 }
 
@@ -223,15 +235,18 @@ Result<void> ensure_data_dir(const Installation& installation, const fs::path& s
   if (fs::exists(fs::symlink_status(data, error))) {
     const int major = number_at_start(content_of(data / "PG_VERSION"));
     if (major == installation.major) return {};
-    if (major == 0) return fail(Errc::Refused, "{} is no data directory of PostgreSQL (it has no PG_VERSION); move it away to let rosterd make a new one", data.string());
+    if (major == 0)
+      return fail(Errc::Refused, "{} is no data directory of PostgreSQL (it has no PG_VERSION); move it away to let rosterd make a new one",
+                  data.string());
     return fail(Errc::Refused,
-                "the data in {0} is of PostgreSQL {1}, the programs in {2} are version {3}: convert it with pg_upgrade (man pg_upgradecluster), or install PostgreSQL {1} and "
+                "the data in {0} is of PostgreSQL {1}, the programs in {2} are version {3}: convert it with pg_upgrade (man "
+                "pg_upgradecluster), or install PostgreSQL {1} and "
                 "set database.embedded.bin_directory = \"/usr/lib/postgresql/{1}/bin\"",
                 data.string(), major, installation.bin_dir.string(), installation.major);
   }
   log::info("postgres.initialising", {log::field("directory", data.string()), log::field("version", installation.version)});
-  const auto made = run_to_end({(installation.bin_dir / "initdb").string(), "-D", fresh.string(), "-U", std::string(kSuperuser), "--auth=trust", "--encoding=UTF8",
-                                "--locale=C.UTF-8", "--data-checksums", "--no-instructions"},
+  const auto made = run_to_end({(installation.bin_dir / "initdb").string(), "-D", fresh.string(), "-U", std::string(kSuperuser),
+                                "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums", "--no-instructions"},
                                as, state_dir.string(), stop);
   if (!made) return fail(made.error(), "initialising PostgreSQL");
   if (made->status != 0) {
@@ -262,7 +277,8 @@ Result<SocketDir> ensure_socket_dir(const fs::path& state_dir, const RunAs& as) 
     return SocketDir{own.string(), false};
   }
   int last = 0;
-  for (const char* above : std::initializer_list<const char*>{std::getenv("RUNTIME_DIRECTORY"), std::getenv("XDG_RUNTIME_DIR"), "/run", "/tmp"}) {
+  for (const char* above :
+       std::initializer_list<const char*>{std::getenv("RUNTIME_DIRECTORY"), std::getenv("XDG_RUNTIME_DIR"), "/run", "/tmp"}) {
     if (above == nullptr || std::strlen(above) + std::strlen("/rosterd-XXXXXX") > kRoom) continue;
     std::string name = fmt::format("{}/rosterd-XXXXXX", above);
     if (mkdtemp(name.data()) == nullptr) {
@@ -284,13 +300,17 @@ Result<void> write_configuration(const Installation& installation, const fs::pat
   conf += fmt::format("unix_socket_directories = {}\n", conf_value(socket.path));
   for (const auto& [name, value] : settings) conf += fmt::format("{} = {}\n", name, conf_value(value));
   if (const auto written = write_whole(data_dir / "postgresql.conf", conf, as); !written) return fail(written.error());
-  // Whoever gets into the socket's folder (0700) is the server's own user or root, who could read the files anyway: trust gives nothing away.
-  constexpr std::string_view kHba = "# Written by rosterd at every start. No TCP; the socket's folder is open to the server's user and root only.\nlocal all all trust\n";
+  // Whoever gets into the socket's folder (0700) is the server's own user or root, who could read the files anyway: trust gives nothing
+  // away.
+  constexpr std::string_view kHba =
+      "# Written by rosterd at every start. No TCP; the socket's folder is open to the server's user and root only.\nlocal all all trust\n";
   if (const auto written = write_whole(data_dir / "pg_hba.conf", kHba, as); !written) return fail(written.error());
-  const auto checked = run_to_end({(installation.bin_dir / "postgres").string(), "-D", data_dir.string(), "-C", "data_checksums"}, as, data_dir.string(), stop);
+  const auto checked = run_to_end({(installation.bin_dir / "postgres").string(), "-D", data_dir.string(), "-C", "data_checksums"}, as,
+                                  data_dir.string(), stop);
   if (!checked) return fail(checked.error(), "checking PostgreSQL's settings");
   if (checked->status != 0)
-    return fail(Errc::Refused, "PostgreSQL refuses its settings (see database.embedded.settings): {}", explained(checked->output, data_dir, as));
+    return fail(Errc::Refused, "PostgreSQL refuses its settings (see database.embedded.settings): {}",
+                explained(checked->output, data_dir, as));
   return {};
 }
 
@@ -312,7 +332,8 @@ Result<void> wait_for_leftover(const fs::path& data_dir, Millis timeout, std::st
   close(fd);
   if (gone) return {};
   if (stop.stop_requested()) return fail(Errc::Stopped, "waiting for an earlier PostgreSQL to end was stopped");
-  return fail(Errc::Unavailable, "an earlier PostgreSQL (process {}) still works on {}; end it, or raise database.embedded.start_timeout", pid, data_dir.string());
+  return fail(Errc::Unavailable, "an earlier PostgreSQL (process {}) still works on {}; end it, or raise database.embedded.start_timeout",
+              pid, data_dir.string());
 }
 
 }  // namespace rosterd::postgres

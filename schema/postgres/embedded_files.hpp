@@ -34,16 +34,19 @@ struct Installation {
 [[nodiscard]] Result<int> claim_state_dir(const std::filesystem::path& dir, const RunAs& as);
 /// `state_dir`/data of the installation's version: made by initdb in a folder beside it and renamed when whole, so that a crash in the
 /// middle leaves nothing that looks like a data directory.
-[[nodiscard]] Result<void> ensure_data_dir(const Installation& installation, const std::filesystem::path& state_dir, const RunAs& as, std::stop_token stop);
-/// A folder only that user enters, whose path leaves room for the socket's name in sockaddr_un; below /run or /tmp when `state_dir` is deep.
+[[nodiscard]] Result<void> ensure_data_dir(const Installation& installation, const std::filesystem::path& state_dir, const RunAs& as,
+                                           std::stop_token stop);
+/// A folder only that user enters, whose path leaves room for the socket's name in sockaddr_un; below /run or /tmp when `state_dir` is
+/// deep.
 struct SocketDir {
   std::string path;
   bool temporary = false;  ///< to be removed after the shutdown
 };
 [[nodiscard]] Result<SocketDir> ensure_socket_dir(const std::filesystem::path& state_dir, const RunAs& as);
 /// Writes postgresql.conf and pg_hba.conf anew and lets PostgreSQL itself check them.
-[[nodiscard]] Result<void> write_configuration(const Installation& installation, const std::filesystem::path& data_dir, const SocketDir& socket,
-                                               const std::map<std::string, std::string>& settings, const RunAs& as, std::stop_token stop);
+[[nodiscard]] Result<void> write_configuration(const Installation& installation, const std::filesystem::path& data_dir,
+                                               const SocketDir& socket, const std::map<std::string, std::string>& settings, const RunAs& as,
+                                               std::stop_token stop);
 /// Waits until a server that an earlier, killed daemon left in `data_dir` has ended; asks it to when it does not by itself.
 [[nodiscard]] Result<void> wait_for_leftover(const std::filesystem::path& data_dir, Millis timeout, std::stop_token stop);
 

@@ -18,11 +18,11 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds kAskEvery{25};           // while it is starting
-constexpr milliseconds kFirstPause{200};        // before the first restart; doubled each time
+constexpr milliseconds kAskEvery{25};     // while it is starting
+constexpr milliseconds kFirstPause{200};  // before the first restart; doubled each time
 constexpr milliseconds kLongestPause{30'000};
-constexpr milliseconds kStable{60'000};         // up for this long: the next death starts with the first pause again
-constexpr milliseconds kFastShutdown{60'000};   // a checkpoint of all buffers, at most
+constexpr milliseconds kStable{60'000};        // up for this long: the next death starts with the first pause again
+constexpr milliseconds kFastShutdown{60'000};  // a checkpoint of all buffers, at most
 constexpr milliseconds kImmediateShutdown{10'000};
 
 /// Readable once the stop was requested, so that poll() can wait for it.
@@ -50,8 +50,13 @@ int left_until(steady_clock::time_point when) {
 
 }  // namespace
 
-EmbeddedPostgres::Supervisor::Supervisor(EmbeddedPostgres& owner, postgres::Installation installation, postgres::RunAs as, std::filesystem::path data_dir)
-    : owner_(owner), installation_(std::move(installation)), as_(std::move(as)), data_dir_(std::move(data_dir)), ping_url_(owner.superuser_url() + "&connect_timeout=2") {}
+EmbeddedPostgres::Supervisor::Supervisor(EmbeddedPostgres& owner, postgres::Installation installation, postgres::RunAs as,
+                                         std::filesystem::path data_dir)
+    : owner_(owner),
+      installation_(std::move(installation)),
+      as_(std::move(as)),
+      data_dir_(std::move(data_dir)),
+      ping_url_(owner.superuser_url() + "&connect_timeout=2") {}
 
 void EmbeddedPostgres::Supervisor::run(std::stop_token stop) {
   const StopEvent stopped(stop);
@@ -90,7 +95,8 @@ void EmbeddedPostgres::Supervisor::launch() {
   last_lines_.clear();
   started_ = steady_clock::now();
   // SIGINT is PostgreSQL's fast shutdown: what a killed daemon leaves behind writes everything and goes.
-  auto child = postgres::Child::start({(installation_.bin_dir / "postgres").string(), "-D", data_dir_.string()}, as_, data_dir_.string(), SIGINT);
+  auto child =
+      postgres::Child::start({(installation_.bin_dir / "postgres").string(), "-D", data_dir_.string()}, as_, data_dir_.string(), SIGINT);
   if (child) {
     child_.emplace(std::move(*child));
     log_open_ = true;
@@ -104,7 +110,8 @@ void EmbeddedPostgres::Supervisor::launch() {
 void EmbeddedPostgres::Supervisor::pass_log_on() {
   log_open_ = log_open_ && child_->drain(unfinished_);
   std::size_t from = 0;
-  for (std::size_t to; (to = unfinished_.find('\n', from)) != std::string::npos; from = to + 1) line(std::string_view(unfinished_).substr(from, to - from));
+  for (std::size_t to; (to = unfinished_.find('\n', from)) != std::string::npos; from = to + 1)
+    line(std::string_view(unfinished_).substr(from, to - from));
   unfinished_.erase(0, from);
   if (!log_open_ && !unfinished_.empty()) line(std::exchange(unfinished_, {}));
 }
@@ -117,17 +124,17 @@ void EmbeddedPostgres::Supervisor::line(std::string_view text) {
   // An ERROR is an answer to a statement: whoever sent it reports it where it matters. FATAL ends one session, PANIC the server.
   // "The database system is starting up" answers our own question whether it is.
   const bool is_asked_too_early = text.find("the database system is ") != std::string_view::npos;
-  const auto level = text.starts_with("PANIC:")                                                              ? log::Level::Error
+  const auto level = text.starts_with("PANIC:")                                                            ? log::Level::Error
                      : !is_asked_too_early && (text.starts_with("FATAL:") || text.starts_with("WARNING:")) ? log::Level::Warning
-                                                                                                             : log::Level::Debug;
+                                                                                                           : log::Level::Debug;
   log::event(level, "postgres.log", {log::field("text", text)});
 }
 
 bool EmbeddedPostgres::Supervisor::may_come_later() const {
   // Backends of a killed server take a moment to notice its death, and hold the shared memory until then.
   for (const auto& text : last_lines_)
-    if (text.find("pre-existing shared memory block") != std::string::npos || text.find("lock file \"postmaster.pid\"") != std::string::npos ||
-        text.find("is another postmaster") != std::string::npos)
+    if (text.find("pre-existing shared memory block") != std::string::npos ||
+        text.find("lock file \"postmaster.pid\"") != std::string::npos || text.find("is another postmaster") != std::string::npos)
       return true;
   return false;
 }
@@ -154,7 +161,8 @@ void EmbeddedPostgres::Supervisor::answers() {
   if (PQping(ping_url_.c_str()) != PQPING_OK) return;
   was_up_ = true;
   const auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - started_);
-  log::info("postgres.started", {log::field("pid", child_->pid()), log::field("version", installation_.version), log::field("ms", took.count())});
+  log::info("postgres.started",
+            {log::field("pid", child_->pid()), log::field("version", installation_.version), log::field("ms", took.count())});
   set(State::Running);
 }
 
@@ -173,7 +181,8 @@ void EmbeddedPostgres::Supervisor::shut_down() {
     milliseconds patience;
     const char* manner;
   };
-  for (const Step& step : {Step{SIGINT, kFastShutdown, "fast"}, Step{SIGQUIT, kImmediateShutdown, "immediate"}, Step{SIGKILL, milliseconds(5'000), "kill"}}) {
+  for (const Step& step :
+       {Step{SIGINT, kFastShutdown, "fast"}, Step{SIGQUIT, kImmediateShutdown, "immediate"}, Step{SIGKILL, milliseconds(5'000), "kill"}}) {
     child_->signal(step.signal);
     const auto deadline = steady_clock::now() + step.patience;
     do {

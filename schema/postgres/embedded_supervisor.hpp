@@ -39,11 +39,11 @@ class EmbeddedPostgres::Supervisor {
   std::filesystem::path data_dir_;
   std::string ping_url_;
   std::optional<postgres::Child> child_;
-  bool log_open_ = false;             ///< the server has not closed its end of the pipe (a logging_collector of its own would)
-  std::string unfinished_;            ///< the log's last, incomplete line
+  bool log_open_ = false;   ///< the server has not closed its end of the pipe (a logging_collector of its own would)
+  std::string unfinished_;  ///< the log's last, incomplete line
   std::deque<std::string> last_lines_;
-  bool was_up_ = false;               ///< it has answered at least once
-  bool given_up_ = false;             ///< the first start failed for good
+  bool was_up_ = false;    ///< it has answered at least once
+  bool given_up_ = false;  ///< the first start failed for good
   Instant started_{};
   std::optional<Instant> restart_at_;
   std::chrono::milliseconds pause_{0};
