@@ -90,7 +90,8 @@ class Daemon {
     const std::string config = fmt::format(
         "[server]\nlisten = \"127.0.0.1:{}\"\n[state]\ndirectory = \"{}\"\n[sync]\nallowed_networks = "
         "[\"127.0.0.0/8\"]\n[setup]\ncredential_file = \"{}\"\n[database.embedded.settings]\n{}",
-        port_, dir_.file("state"), dir_.write("first-admin", credential), settings + (options.keep_log ? "[log]\nlevel = \"debug\"\n" : ""));
+        port_, dir_.file("state"), dir_.write("first-admin", credential),
+        settings + (options.keep_log ? "[log]\nlevel = \"debug\"\n" : ""));
     process_.emplace(test::Argv{options.rosterd, "--config", dir_.write("rosterd.toml", config)},
                      test::ProcessOptions{.output = dir_.file("log"), .death_signal = 15});
     cli::Target target;
@@ -383,7 +384,8 @@ int run(int argc, char** argv) {
   app.add_option("--data", options.data_dir, "Where loaded directories are kept for the next time")->capture_default_str();
   app.add_option("--postgres", options.postgres, "NAME=VALUE: a setting of the embedded PostgreSQL, to try it out");
   app.add_flag("--first", options.first_only, "Measure the first sync only");
-  app.add_flag("--log", options.keep_log, "Print the daemon's log afterwards, with debug lines; statements too with --postgres log_min_duration_statement=5");
+  app.add_flag("--log", options.keep_log,
+               "Print the daemon's log afterwards, with debug lines; statements too with --postgres log_min_duration_statement=5");
   CLI11_PARSE(app, argc, argv);
   if (options.users.empty()) options.users = {10'000, 100'000, 1'000'000};
 
