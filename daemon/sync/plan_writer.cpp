@@ -4,7 +4,7 @@ namespace rosterd::sync {
 
 Result<Stage*> PlanWriter::stage() {
   if (!stage_) {
-    auto made = store_.begin_stage(lease_, {.eager = eager_});
+    auto made = coming_.valid() ? coming_.get() : make_stage();
     if (!made) return fail(made.error(), "preparing the plan");
     stage_ = std::move(*made);
   }

@@ -36,24 +36,29 @@ std::string array_element(std::string_view text) {
 
 }  // namespace
 
-void insert_users(Db& db, std::string_view table, int tenant, const Lease& lease) {
+void insert_users(Db& db, std::string_view from, int tenant, const Lease& lease) {
   static constexpr std::string_view kInsert =
       "INSERT INTO tenant_user (tenant_id, id, source_id, external_id, content_hash, username, email, first_name, last_name, entry, "
       "leaving, "
       "state_reason, suspended_at) SELECT $1::int, id, $2::bigint, external_id, content_hash, name, email, first_name, last_name, entry, "
       "leaving, "
-      "state_reason, CASE WHEN leaving <> 0 THEN now() END FROM {} WHERE kind = 1";
-  db.run(fmt::format(kInsert, table), {tenant, lease.source});
+      "state_reason, CASE WHEN leaving <> 0 THEN now() END FROM {}";
+  db.run(fmt::format(kInsert, from), {tenant, lease.source});
 }
 
-std::uint64_t insert_edges(Db& db, std::string_view table, int tenant, const Lease& lease, bool first_load) {
-  // Ordered for the index by member: what comes group by group would touch all of it for every group. DO NOTHING, because somebody may
-  // have staged what another way of membership brought already; in a first load there is no other way, and looking for conflicts would
-  // cost as much as inserting.
+void insert_groups(Db& db, std::string_view from, int tenant, const Lease& lease) {
+  static constexpr std::string_view kInsert =
+      "INSERT INTO tenant_group (tenant_id, id, source_id, external_id, content_hash, name, name_key, source_name, description, entry) "
+      "SELECT $1::int, id, $2::bigint, external_id, content_hash, name, name_key, name, description, entry FROM {}";
+  db.run(fmt::format(kInsert, from), {tenant, lease.source});
+}
+
+std::uint64_t insert_edges(Db& db, std::string_view from, int tenant, const Lease& lease, OnConflict on_conflict) {
   static constexpr std::string_view kInsert =
       "INSERT INTO membership (tenant_id, group_id, member_id, member_type, source_id, run_id) "
-      "SELECT $1::int, group_id, member_id, member_type, $2::bigint, $3::bigint FROM {} WHERE kind = 6 ORDER BY member_id{}";
-  return db.run(fmt::format(kInsert, table, first_load ? "" : " ON CONFLICT DO NOTHING"), {tenant, lease.source, lease.run});
+      "SELECT $1::int, group_id, member_id, member_type, $2::bigint, $3::bigint FROM {}{}";
+  return db.run(fmt::format(kInsert, from, on_conflict == OnConflict::Skip ? " ON CONFLICT DO NOTHING" : ""),
+                {tenant, lease.source, lease.run});
 }
 
 void PostgresStage::record_changes(Tenancy& tenancy) {
@@ -137,7 +142,7 @@ void PostgresStage::change_users(Tenancy& tenancy) {
                       "= $2 AND o.leaving <> 0",
                       {tenancy.number, lease_.source}),
                purged, "users to purge");
-  if (n[index(ChangeKind::Added)] > 0) insert_users(db, "stage_user", tenancy.number, lease_);
+  if (n[index(ChangeKind::Added)] > 0) insert_users(db, "stage_user WHERE kind = 1", tenancy.number, lease_);
 }
 
 void PostgresStage::change_groups(Tenancy& tenancy) {
@@ -167,16 +172,26 @@ void PostgresStage::change_groups(Tenancy& tenancy) {
                       "o.source_id = $2 AND o.leaving <> 0",
                       {tenancy.number, lease_.source}),
                purged, "groups to purge");
-  db.run(
-      "INSERT INTO tenant_group (tenant_id, id, source_id, external_id, content_hash, name, name_key, source_name, description, entry) "
-      "SELECT $1, id, $2, external_id, content_hash, name, name_key, name, first_name, entry FROM stage_group WHERE kind = 1",
-      {tenancy.number, lease_.source});
+  if (n[index(ChangeKind::Added)] > 0)
+    insert_groups(
+        db, "(SELECT id, external_id, content_hash, name, name_key, first_name AS description, entry FROM stage_group WHERE kind = 1) s",
+        tenancy.number, lease_);
 }
 
 /// R44: the holder keeps the plain name, among newcomers the smallest stable id gets it; the others get a suffix.
 std::vector<Notice> PostgresStage::settle_names(Tenancy& tenancy) {
-  if (groups_.sent == 0) return {};
+  if (groups_.sent + new_groups_.sent == 0) return {};
   Db& db = tenancy.db;
+  if (new_groups_.sent > 0) {
+    // Nearly always nobody shares a name, and finding that out is cheaper than ranking fifty thousand newcomers.
+    static constexpr std::string_view kShared =
+        "SELECT count(*) FROM (SELECT FROM tenant_group WHERE tenant_id = $1 AND name_key IS NOT NULL GROUP BY name_key HAVING count(*) > "
+        "1 "
+        "LIMIT 1) shared";
+    if (db.number(kShared, {tenancy.number}) == 0) return {};
+    db.run("INSERT INTO stage_newcomer SELECT id FROM tenant_group WHERE tenant_id = $1 AND source_id = $2",
+           {tenancy.number, lease_.source});
+  }
   static constexpr std::string_view kLosers =
       "SELECT id, source_name, coalesce(external_id, '') FROM ("
       "  SELECT g.id, g.source_name, g.external_id, row_number() OVER (PARTITION BY g.name_key ORDER BY (n.id IS NOT NULL), g.external_id, "
@@ -252,7 +267,7 @@ ChangeCounts PostgresStage::change_rows(Tenancy& tenancy) {
     db.run(fmt::format("DELETE FROM binding WHERE tenant_id = $1 AND principal_id IN {}", kPurged), {tenancy.number});
   }
   done.edges_added = eager_edges_inserted_;
-  if (edges_.sent > 0) done.edges_added += insert_edges(db, "stage_edge", tenancy.number, lease_, false);
+  if (edges_.sent > 0) done.edges_added += insert_edges(db, "stage_edge WHERE kind = 6", tenancy.number, lease_, OnConflict::Skip);
   if (bindings_.sent > 0)
     done.bindings_added = db.run(
         "INSERT INTO binding (tenant_id, binding_id, role_id, principal_id, principal_type, ns, source_id, created_by) "
@@ -343,6 +358,7 @@ void PostgresStage::take_back_eager_rows(Tenancy& tenancy) {
   Db& db = tenancy.db;
   // created_at is when this very transaction began.
   db.run("DELETE FROM tenant_user WHERE tenant_id = $1 AND source_id = $2 AND created_at = now()", {tenancy.number, lease_.source});
+  db.run("DELETE FROM tenant_group WHERE tenant_id = $1 AND source_id = $2 AND created_at = now()", {tenancy.number, lease_.source});
   db.run("DELETE FROM membership WHERE tenant_id = $1 AND source_id = $2 AND run_id = $3", {tenancy.number, lease_.source, lease_.run});
 }
 

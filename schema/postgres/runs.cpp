@@ -104,12 +104,13 @@ Result<Page<Change>> PostgresStore::changes(const TenantId& tenant, RunId run, c
         "c.reason, "
         "c.member_id, c.member_type, c.member_external_id, coalesce(u.username, m.name, s.name) "
         "FROM ("
-        // Packs hold more changes than a page, except the last of its kind: four of them reach past any page.
+        // Packs hold more changes than a page, except the last of its kind, and those of groups and memberships lie across each other: four
+        // of them reach past any page.
         "  (SELECT tenant_id, seq, type, kind, object_id, binding_id, external_id, name, before, after, reason, member_id, member_type, "
         "member_external_id "
         "  FROM run_change WHERE tenant_id = $1 AND run_id = $2 AND seq > $3 ORDER BY seq LIMIT $4) "
-        "  UNION ALL SELECT p.tenant_id, c.s, p.type, p.kind, c.o, NULL, c.x, c.a ->> 'username', NULL, c.a::text, coalesce(c.r, "
-        "p.reason), c.m, "
+        "  UNION ALL SELECT p.tenant_id, c.s, p.type, p.kind, c.o, NULL, c.x, coalesce(c.a ->> 'username', c.a ->> 'name'), NULL, "
+        "c.a::text, coalesce(c.r, p.reason), c.m, "
         "CASE WHEN p.type = 4 THEN coalesce(c.t, 1::smallint) ELSE 0::smallint END, c.y "
         "  FROM (SELECT * FROM run_change_pack WHERE tenant_id = $1 AND run_id = $2 AND last_seq > $3 ORDER BY first_seq LIMIT 4) p, "
         "  LATERAL json_to_recordset(p.changes::json) AS c (s bigint, o bigint, x text, r text, a json, m bigint, t smallint, y text) "

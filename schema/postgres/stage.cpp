@@ -25,18 +25,21 @@ constexpr const char* kTables =
     "leaving int2, "
     "has_record bool, name text, name_key text, email text, first_name text, last_name text, entry text, state_reason text, after text, "
     "reason text);"
-    "CREATE TEMP TABLE IF NOT EXISTS stage_user_behind (LIKE stage_user);"
+    "CREATE TEMP TABLE IF NOT EXISTS stage_user_behind (id int8, external_id text, content_hash int8, leaving int2, name text, email text, "
+    "first_name text, last_name text, entry text, state_reason text);"
     "CREATE TEMP TABLE IF NOT EXISTS stage_group (LIKE stage_user);"
+    "CREATE TEMP TABLE IF NOT EXISTS stage_group_behind (id int8, external_id text, content_hash int8, name text, name_key text, "
+    "description text, entry text);"
     "CREATE TEMP TABLE IF NOT EXISTS stage_edge (seq int8, kind int2, group_id int8, member_id int8, member_type int2, external_id text, "
     "member_external_id text, reason text);"
-    "CREATE TEMP TABLE IF NOT EXISTS stage_edge_behind (LIKE stage_edge);"
+    "CREATE TEMP TABLE IF NOT EXISTS stage_edge_behind (group_id int8, member_id int8, member_type int2);"
     "CREATE TEMP TABLE IF NOT EXISTS stage_binding (seq int8, kind int2, binding_id int8, role_id int8, role_name text, group_id int8, "
     "external_id text, ns text, shape text, reason text);"
     "CREATE TEMP TABLE IF NOT EXISTS stage_newcomer (id int8);"
-    "TRUNCATE stage_user, stage_user_behind, stage_group, stage_edge, stage_edge_behind, stage_binding, stage_newcomer";
+    "TRUNCATE stage_user, stage_user_behind, stage_group, stage_group_behind, stage_edge, stage_edge_behind, stage_binding, stage_newcomer";
 
 constexpr std::size_t kChunk =
-    6 << 20;  // bytes a COPY: large enough that its round trips and truncations vanish, small enough for a bounded queue
+    6 << 20;  // bytes a COPY at most: large enough that its round trips and truncations vanish, small enough for a bounded queue
 constexpr std::size_t kQueue = 3;  // chunks that may wait: 18 MiB at most
 
 std::size_t index(ChangeKind kind) { return static_cast<std::size_t>(kind); }
@@ -61,8 +64,9 @@ void member(std::string& out, std::string_view key, std::string_view value) {
   out += '"';
 }
 
-void number_item(std::string& out, std::string_view key, std::uint64_t value) {
-  char digits[20];
+template <class Number>
+void number_item(std::string& out, std::string_view key, Number value) {
+  char digits[21];
   const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
   out += key;
   out.append(digits, static_cast<std::size_t>(end - digits));
@@ -72,6 +76,12 @@ void text_item(std::string& out, std::string_view key, std::string_view value) {
   out += key;
   append_escaped(out, value);
   out += '"';
+}
+
+/// Why somebody is suspended, for his row; empty while he is not. `user` when the change carries his record.
+std::string_view state_reason(const StagedPrincipal& change, const UserRecord* user) {
+  if (change.leaving == Leaving::None) return {};
+  return user != nullptr && !user->enabled && !user->disabled_reason.empty() ? std::string_view(user->disabled_reason) : change.reason;
 }
 
 }  // namespace
@@ -139,12 +149,13 @@ Result<void> PostgresStage::send(Lane& lane) {
         db.copy_in(statement, data);
         if (lane.after_chunk) (this->*lane.after_chunk)(db);
       });
-  lane.rows.reserve(kChunk + kChunk / 4);
+  lane.chunk = std::min(lane.chunk * 2, kChunk);
+  lane.rows.reserve(lane.chunk + lane.chunk / 8);
   return sent;
 }
 
 Result<void> PostgresStage::send_if_full(Lane& lane) {
-  if (lane.rows.size() < kChunk) return {};
+  if (lane.rows.size() < lane.chunk) return {};
   return send(lane);
 }
 
@@ -178,9 +189,9 @@ Result<void> PostgresStage::send(Pack& pack) {
 }
 
 Result<void> PostgresStage::flush() {
-  for (auto* pack : {&user_pack_, &edge_pack_})
+  for (auto* pack : {&user_pack_, &group_pack_, &edge_pack_})
     if (const auto sent = send(*pack); !sent) return sent;
-  for (auto* lane : {&users_, &groups_, &edges_, &bindings_, &new_users_, &new_edges_})
+  for (auto* lane : {&users_, &groups_, &edges_, &bindings_, &new_users_, &new_groups_, &new_edges_})
     if (const auto sent = send(*lane); !sent) return sent;
   return writer_->drain();
 }
@@ -200,11 +211,10 @@ void PostgresStage::principal_fields(Lane& lane, const StagedPrincipal& change) 
 
 Result<void> PostgresStage::user(const StagedPrincipal& change) {
   ++counts_.users[index(change.kind)];
-  const bool behind = eager_ && change.kind == ChangeKind::Added;
-  auto& lane = behind ? new_users_ : users_;
-  principal_fields(lane, change);
-  auto& row = lane.rows;
   const auto* user = change.user;
+  if (eager_ && change.kind == ChangeKind::Added && user != nullptr) return new_user(change, *user);
+  principal_fields(users_, change);
+  auto& row = users_.rows;
   const bool has_record = user != nullptr && change.kind != ChangeKind::Skipped;
   row.flag(has_record);
   json_ = "{";
@@ -215,49 +225,60 @@ Result<void> PostgresStage::user(const StagedPrincipal& change) {
     row.text(user->first_name);
     row.text(user->last_name);
     row.text(user->entry);
-    member(json_, "username", user->username);
-    if (user->email) member(json_, "email", *user->email);
-    member(json_, "first_name", user->first_name);
-    member(json_, "last_name", user->last_name);
-    member(json_, "entry", user->entry);
-    json_ += user->enabled ? ",\"enabled\":true" : ",\"enabled\":false";
-    if (!user->enabled) member(json_, "disabled_reason", user->disabled_reason);
+    user_members(*user);
   } else {
     for (int i = 0; i < 6; ++i) row.null();
   }
   if (change.leaving != Leaving::None) member(json_, "leaving", name_of(change.leaving));
   json_ += '}';
-  const bool disabled = has_record && !user->enabled && !user->disabled_reason.empty();
-  row.text(change.leaving == Leaving::None ? std::string_view() : disabled ? std::string_view(user->disabled_reason) : change.reason);
-  if (behind) {
-    row.null();
-    row.null();
-    auto& item = open_item(user_pack_, change.reason);
-    number_item(item, R"({"s":)", seq_);
-    number_item(item, R"(,"o":)", change.id.value);
-    item += fmt::format(R"(,"h":{})", static_cast<std::int64_t>(change.content_hash));  // signed, as bigint is
-    if (change.leaving != Leaving::None) number_item(item, R"(,"l":)", static_cast<std::uint64_t>(change.leaving));
-    text_item(item, R"(,"x":")", change.external_id);
-    if (change.reason != user_pack_.reason) text_item(item, R"(,"r":")", change.reason);
-    item += R"(,"a":)";
-    item += json_;
-    item += '}';
-    if (const auto sent = close_item(user_pack_); !sent) return sent;
-    return send_if_full(lane);
-  }
+  row.text(state_reason(change, has_record ? user : nullptr));
   if (change.kind == ChangeKind::Purged || change.kind == ChangeKind::Skipped)
     row.null();
   else
     row.text(std::string_view(json_));
   row.text(change.reason);
-  return send_if_full(lane);
+  return send_if_full(users_);
+}
+
+/// Somebody a first load brings: the row goes into its table behind the read, the record of it into a pack.
+Result<void> PostgresStage::new_user(const StagedPrincipal& change, const UserRecord& user) {
+  ++seq_;
+  auto& row = new_users_.rows;
+  row.row(10);
+  row.int8(change.id.value);
+  row.text(change.external_id);
+  row.int8(change.content_hash);
+  row.int2(static_cast<std::int16_t>(change.leaving));
+  row.text(user.username);
+  row.maybe_text(user.email);
+  row.text(user.first_name);
+  row.text(user.last_name);
+  row.text(user.entry);
+  row.text(state_reason(change, &user));
+
+  json_ = "{";
+  user_members(user);
+  if (const auto sent = pack_item(user_pack_, change); !sent) return sent;
+  return send_if_full(new_users_);
+}
+
+/// The members of json_ that say what a user is.
+void PostgresStage::user_members(const UserRecord& user) {
+  member(json_, "username", user.username);
+  if (user.email) member(json_, "email", *user.email);
+  member(json_, "first_name", user.first_name);
+  member(json_, "last_name", user.last_name);
+  member(json_, "entry", user.entry);
+  json_ += user.enabled ? ",\"enabled\":true" : ",\"enabled\":false";
+  if (!user.enabled) member(json_, "disabled_reason", user.disabled_reason);
 }
 
 Result<void> PostgresStage::group(const StagedPrincipal& change) {
   ++counts_.groups[index(change.kind)];
+  const auto* group = change.group;
+  if (eager_ && change.kind == ChangeKind::Added && group != nullptr) return new_group(change, *group);
   principal_fields(groups_, change);
   auto& row = groups_.rows;
-  const auto* group = change.group;
   const bool has_record = group != nullptr && change.kind != ChangeKind::Skipped;
   row.flag(has_record);
   json_ = "{";
@@ -269,9 +290,7 @@ Result<void> PostgresStage::group(const StagedPrincipal& change) {
     row.text(std::string_view(group->description));  // in the place of first_name
     row.null();                                      // last_name
     row.text(std::string_view(group->entry));
-    member(json_, "name", group->name);
-    member(json_, "description", group->description);
-    member(json_, "entry", group->entry);
+    group_members(*group);
   } else {
     for (int i = 0; i < 6; ++i) row.null();
   }
@@ -286,36 +305,85 @@ Result<void> PostgresStage::group(const StagedPrincipal& change) {
   return send_if_full(groups_);
 }
 
+Result<void> PostgresStage::new_group(const StagedPrincipal& change, const GroupRecord& group) {
+  ++seq_;
+  auto& row = new_groups_.rows;
+  row.row(7);
+  row.int8(change.id.value);
+  row.text(change.external_id);
+  row.int8(change.content_hash);
+  fold_into(group.name, folded_);
+  row.text(group.name);
+  row.text(std::string_view(folded_));
+  row.text(group.description);
+  row.text(group.entry);
+
+  json_ = "{";
+  group_members(group);
+  if (const auto sent = pack_item(group_pack_, change); !sent) return sent;
+  return send_if_full(new_groups_);
+}
+
+/// The members of json_ that say what a group is.
+void PostgresStage::group_members(const GroupRecord& group) {
+  member(json_, "name", group.name);
+  member(json_, "description", group.description);
+  member(json_, "entry", group.entry);
+}
+
+/// The record of somebody new; json_ holds what he is, without its end.
+Result<void> PostgresStage::pack_item(Pack& pack, const StagedPrincipal& change) {
+  if (change.leaving != Leaving::None) member(json_, "leaving", name_of(change.leaving));
+  auto& item = open_item(pack, change.reason);
+  number_item(item, R"({"s":)", seq_);
+  number_item(item, R"(,"o":)", change.id.value);
+  number_item(item, R"(,"h":)", static_cast<std::int64_t>(change.content_hash));  // signed, as bigint is
+  if (change.leaving != Leaving::None) number_item(item, R"(,"l":)", static_cast<std::uint64_t>(change.leaving));
+  text_item(item, R"(,"x":")", change.external_id);
+  if (change.reason != pack.reason) text_item(item, R"(,"r":")", change.reason);
+  item += R"(,"a":)";
+  item += json_;
+  item += "}}";
+  return close_item(pack);
+}
+
 Result<void> PostgresStage::edge(const StagedEdge& change) {
   const bool adds = change.kind == ChangeKind::EdgeAdded;
   ++(adds ? counts_.edges_added : counts_.edges_removed);
-  auto& lane = eager_ && adds ? new_edges_ : edges_;
-  if (eager_ && adds) ++eager_edges_;
-  auto& row = lane.rows;
+  if (eager_ && adds) return new_edge(change);
+  auto& row = edges_.rows;
   row.row(8);
   row.int8(++seq_);
   row.int2(static_cast<std::int16_t>(change.kind));
   row.int8(change.group.value);
   row.int8(change.member.id.value);
   row.int2(static_cast<std::int16_t>(change.member.type));
-  if (eager_ && adds) {
-    for (int i = 0; i < 3; ++i) row.null();
-    auto& item = open_item(edge_pack_, change.reason);
-    number_item(item, R"({"s":)", seq_);
-    number_item(item, R"(,"o":)", change.group.value);
-    number_item(item, R"(,"m":)", change.member.id.value);
-    if (change.member.type != PrincipalType::User) number_item(item, R"(,"t":)", static_cast<std::uint64_t>(change.member.type));
-    text_item(item, R"(,"x":")", change.group_external_id);
-    text_item(item, R"(,"y":")", change.member_external_id);
-    if (change.reason != edge_pack_.reason) text_item(item, R"(,"r":")", change.reason);
-    item += '}';
-    if (const auto sent = close_item(edge_pack_); !sent) return sent;
-    return send_if_full(lane);
-  }
   row.text(change.group_external_id);
   row.text(change.member_external_id);
   row.text(change.reason);
-  return send_if_full(lane);
+  return send_if_full(edges_);
+}
+
+Result<void> PostgresStage::new_edge(const StagedEdge& change) {
+  ++seq_;
+  ++eager_edges_;
+  auto& row = new_edges_.rows;
+  row.row(3);
+  row.int8(change.group.value);
+  row.int8(change.member.id.value);
+  row.int2(static_cast<std::int16_t>(change.member.type));
+
+  auto& item = open_item(edge_pack_, change.reason);
+  number_item(item, R"({"s":)", seq_);
+  number_item(item, R"(,"o":)", change.group.value);
+  number_item(item, R"(,"m":)", change.member.id.value);
+  if (change.member.type != PrincipalType::User) number_item(item, R"(,"t":)", static_cast<std::uint64_t>(change.member.type));
+  text_item(item, R"(,"x":")", change.group_external_id);
+  text_item(item, R"(,"y":")", change.member_external_id);
+  if (change.reason != edge_pack_.reason) text_item(item, R"(,"r":")", change.reason);
+  item += '}';
+  if (const auto sent = close_item(edge_pack_); !sent) return sent;
+  return send_if_full(new_edges_);
 }
 
 Result<void> PostgresStage::binding(const StagedBinding& change) {
@@ -351,8 +419,13 @@ void PostgresStage::insert_users_behind(Db& db) {
   db.simple("TRUNCATE stage_user_behind");
 }
 
+void PostgresStage::insert_groups_behind(Db& db) {
+  insert_groups(db, "stage_group_behind", tenant_, lease_);
+  db.simple("TRUNCATE stage_group_behind");
+}
+
 void PostgresStage::insert_edges_behind(Db& db) {
-  eager_edges_inserted_ += insert_edges(db, "stage_edge_behind", tenant_, lease_, true);
+  eager_edges_inserted_ += insert_edges(db, "stage_edge_behind", tenant_, lease_, OnConflict::Fail);
   db.simple("TRUNCATE stage_edge_behind");
 }
 

@@ -9,6 +9,9 @@
 
 namespace rosterd::postgres {
 
+/// Bytes of the first COPY of a lane. It is small, so that PostgreSQL has something to do while a small directory is being read.
+inline constexpr std::size_t kFirstChunk = 256 << 10;
+
 /// How much of each kind has been staged.
 struct StagedCounts {
   std::array<std::uint64_t, kChangeKinds> users{}, groups{};
@@ -35,6 +38,7 @@ class PostgresStage final : public Stage {
     const char* table;
     CopyWriter rows{};
     std::uint64_t sent = 0;
+    std::size_t chunk = kFirstChunk;                    ///< bytes of the next COPY
     void (PostgresStage::*after_chunk)(Db&) = nullptr;  ///< runs on the writer thread
   };
   /// The record of what an eager lane adds, on its way into run_change_pack.
@@ -52,7 +56,14 @@ class PostgresStage final : public Stage {
   Result<void> send_if_full(Lane& lane);
   Result<void> flush();
   void principal_fields(Lane& lane, const StagedPrincipal& change);
+  Result<void> new_user(const StagedPrincipal& change, const UserRecord& user);
+  Result<void> new_edge(const StagedEdge& change);
+  Result<void> new_group(const StagedPrincipal& change, const GroupRecord& group);
+  void user_members(const UserRecord& user);
+  void group_members(const GroupRecord& group);
+  Result<void> pack_item(Pack& pack, const StagedPrincipal& change);
   void insert_users_behind(Db& db);
+  void insert_groups_behind(Db& db);
   void insert_edges_behind(Db& db);
 
   Tenancy inside() { return enter_number(*db_, tenant_, lease_.tenant, true); }
@@ -81,15 +92,20 @@ class PostgresStage final : public Stage {
   Lane edges_{.table = "stage_edge"};
   Lane bindings_{.table = "stage_binding"};
   Lane new_users_{.table = "stage_user_behind", .after_chunk = &PostgresStage::insert_users_behind};
+  Lane new_groups_{.table = "stage_group_behind", .after_chunk = &PostgresStage::insert_groups_behind};
   Lane new_edges_{.table = "stage_edge_behind", .after_chunk = &PostgresStage::insert_edges_behind};
   Pack user_pack_{.type = ObjectType::User, .kind = ChangeKind::Added};
+  Pack group_pack_{.type = ObjectType::Group, .kind = ChangeKind::Added};
   Pack edge_pack_{.type = ObjectType::Membership, .kind = ChangeKind::EdgeAdded};
   std::string json_, folded_;  // reused row by row
   std::optional<StageWriter> writer_;
 };
 
-/// INSERT … SELECT of staged new users and edges, from the table named; used behind the read and by apply.
-void insert_users(Db& db, std::string_view table, int tenant, const Lease& lease);
-std::uint64_t insert_edges(Db& db, std::string_view table, int tenant, const Lease& lease, bool first_load);
+/// Fail: in a first load nobody else can have brought the edge, and looking for conflicts would cost as much as inserting.
+enum class OnConflict { Fail, Skip };
+/// INSERT … SELECT of staged new users, groups and edges; `from` is what stands behind FROM. Used behind the read and by apply.
+void insert_users(Db& db, std::string_view from, int tenant, const Lease& lease);
+void insert_groups(Db& db, std::string_view from, int tenant, const Lease& lease);
+std::uint64_t insert_edges(Db& db, std::string_view from, int tenant, const Lease& lease, OnConflict on_conflict);
 
 }  // namespace rosterd::postgres

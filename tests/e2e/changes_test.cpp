@@ -49,7 +49,7 @@ TEST(DirectoryChanges, DeletedAndRecreatedUnderTheSameNameIsSomebodyElse) {
 
 TEST(DirectoryChanges, RenamingAnOuOf500PeopleSuspendsNobody) {
   auto ldif = base_ldif(World::kSuffix) + "dn: ou=old,ou=people," + World::kSuffix + "\nobjectClass: organizationalUnit\nou: old\n\n";
-  for (int i = 0; i < 500; ++i) ldif += person_ldif(fmt::format("u{:04}", i), std::string("ou=people,") + World::kSuffix, "old");
+  for (int i = 0; i < 500; ++i) ldif += person_ldif(fmt::format("u{:04}", i), fmt::format("ou=people,{}", World::kSuffix), "old");
   World world({.ldif = ldif});
   world.first_sync();
   const auto id = world.user("u0042")["id"];
