@@ -24,6 +24,17 @@ std::string leaving_name(std::string_view column) {
   return out + " END";
 }
 
+/// The rows of `table` that staged changes name, as a FROM item `s`: each staged row with the place (`at`) of the row it is about. $1 is
+/// the tenant, $2 the source. OFFSET 0 keeps the planner from turning the join round: right after a first load it has no statistics, takes
+/// a million rows for one, and would compare every one of them with every staged change.
+std::string found(std::string_view table, std::string_view stage, std::string_view kinds, std::string_view key = "x.id = c.id") {
+  return fmt::format(
+      "(SELECT c.*, t.at FROM {} c CROSS JOIN LATERAL (SELECT x.ctid AS at, x.source_id FROM {} x WHERE x.tenant_id = $1 AND {} OFFSET 0) "
+      "t "
+      "WHERE c.kind IN ({}) AND t.source_id = $2 OFFSET 0) s",
+      stage, table, key, kinds);
+}
+
 /// A text as an element of a PostgreSQL array.
 std::string array_element(std::string_view text) {
   std::string out = "\"";
@@ -71,7 +82,8 @@ void PostgresStage::record_changes(Tenancy& tenancy) {
       "s.before_hash, s.leaving, "
       "s.reason, CASE WHEN s.kind <> 10 AND o.id IS NOT NULL THEN json_strip_nulls(json_build_object({shape}, 'leaving', {leaving}))::text "
       "END, s.after "
-      "FROM {stage} s LEFT JOIN {table} o ON o.tenant_id = $1::int AND o.id = s.id AND o.source_id = $3::bigint{only}";
+      "FROM {stage} s LEFT JOIN LATERAL (SELECT * FROM {table} x WHERE x.tenant_id = $1::int AND x.id = s.id OFFSET 0) o "
+      "ON o.source_id = $3::bigint{only}";
   const auto leaving = leaving_name("o.leaving");
   if (users_.sent > 0) {
     // New ones have nothing before them: no join for them.
@@ -132,14 +144,16 @@ void PostgresStage::change_users(Tenancy& tenancy) {
       "first_name = CASE WHEN s.has_record THEN s.first_name ELSE o.first_name END, last_name = CASE WHEN s.has_record THEN s.last_name "
       "ELSE o.last_name END, "
       "entry = CASE WHEN s.has_record THEN s.entry ELSE o.entry END "
-      "FROM stage_user s WHERE s.kind IN (2, 3, 4) AND o.tenant_id = $1 AND o.id = s.id AND o.source_id = $2";
+      "FROM {} WHERE o.ctid = s.at AND o.tenant_id = $1";
   const auto& n = counts_.users;
   const auto updates = n[index(ChangeKind::Changed)] + n[index(ChangeKind::Suspended)] + n[index(ChangeKind::Resumed)];
-  if (updates > 0) must_match(db.run(fmt::format(kUpdate, kSuspendedAt), {tenancy.number, lease_.source}), updates, "users");
+  if (updates > 0)
+    must_match(db.run(fmt::format(kUpdate, kSuspendedAt, found("tenant_user", "stage_user", "2, 3, 4")), {tenancy.number, lease_.source}),
+               updates, "users");
   const auto purged = n[index(ChangeKind::Purged)];
   if (purged > 0)
-    must_match(db.run("DELETE FROM tenant_user o USING stage_user s WHERE s.kind = 5 AND o.tenant_id = $1 AND o.id = s.id AND o.source_id "
-                      "= $2 AND o.leaving <> 0",
+    must_match(db.run(fmt::format("DELETE FROM tenant_user o USING {} WHERE o.ctid = s.at AND o.tenant_id = $1 AND o.leaving <> 0",
+                                  found("tenant_user", "stage_user", "5")),
                       {tenancy.number, lease_.source}),
                purged, "users to purge");
   if (n[index(ChangeKind::Added)] > 0) insert_users(db, "stage_user WHERE kind = 1", tenancy.number, lease_);
@@ -150,8 +164,9 @@ void PostgresStage::change_groups(Tenancy& tenancy) {
   Db& db = tenancy.db;
   // A group comes for a name when it is new, comes back, or is renamed; settle_names decides who gets it.
   db.run(
-      "INSERT INTO stage_newcomer SELECT s.id FROM stage_group s LEFT JOIN tenant_group o ON o.tenant_id = $1 AND o.id = s.id AND "
-      "o.source_id = $2 "
+      "INSERT INTO stage_newcomer SELECT s.id FROM stage_group s LEFT JOIN LATERAL (SELECT * FROM tenant_group x WHERE x.tenant_id = $1 "
+      "AND x.id "
+      "= s.id OFFSET 0) o ON o.source_id = $2 "
       "WHERE s.leaving = 0 AND s.has_record AND (s.kind = 1 OR (s.kind IN (2, 4) AND (o.name_key IS NULL OR o.source_name <> s.name)))",
       {tenancy.number, lease_.source});
   static constexpr std::string_view kUpdate =
@@ -162,14 +177,16 @@ void PostgresStage::change_groups(Tenancy& tenancy) {
       "source_name = CASE WHEN s.has_record THEN s.name ELSE o.source_name END, description = CASE WHEN s.has_record THEN s.first_name "
       "ELSE o.description END, "
       "entry = CASE WHEN s.has_record THEN s.entry ELSE o.entry END "
-      "FROM stage_group s WHERE s.kind IN (2, 3, 4) AND o.tenant_id = $1 AND o.id = s.id AND o.source_id = $2";
+      "FROM {} WHERE o.ctid = s.at AND o.tenant_id = $1";
   const auto& n = counts_.groups;
   const auto updates = n[index(ChangeKind::Changed)] + n[index(ChangeKind::Suspended)] + n[index(ChangeKind::Resumed)];
-  if (updates > 0) must_match(db.run(fmt::format(kUpdate, kSuspendedAt), {tenancy.number, lease_.source}), updates, "groups");
+  if (updates > 0)
+    must_match(db.run(fmt::format(kUpdate, kSuspendedAt, found("tenant_group", "stage_group", "2, 3, 4")), {tenancy.number, lease_.source}),
+               updates, "groups");
   const auto purged = n[index(ChangeKind::Purged)];
   if (purged > 0)
-    must_match(db.run("DELETE FROM tenant_group o USING stage_group s WHERE s.kind = 5 AND o.tenant_id = $1 AND o.id = s.id AND "
-                      "o.source_id = $2 AND o.leaving <> 0",
+    must_match(db.run(fmt::format("DELETE FROM tenant_group o USING {} WHERE o.ctid = s.at AND o.tenant_id = $1 AND o.leaving <> 0",
+                                  found("tenant_group", "stage_group", "5")),
                       {tenancy.number, lease_.source}),
                purged, "groups to purge");
   if (n[index(ChangeKind::Added)] > 0)
@@ -194,11 +211,12 @@ std::vector<Notice> PostgresStage::settle_names(Tenancy& tenancy) {
   }
   static constexpr std::string_view kLosers =
       "SELECT id, source_name, coalesce(external_id, '') FROM ("
-      "  SELECT g.id, g.source_name, g.external_id, row_number() OVER (PARTITION BY g.name_key ORDER BY (n.id IS NOT NULL), g.external_id, "
+      "  SELECT g.id, g.source_name, g.external_id, row_number() OVER (PARTITION BY k.name_key ORDER BY (n.id IS NOT NULL), g.external_id, "
       "g.id) AS place"
-      "  FROM tenant_group g LEFT JOIN stage_newcomer n ON n.id = g.id"
-      "  WHERE g.tenant_id = $1 AND g.name_key IN (SELECT c.name_key FROM tenant_group c JOIN stage_newcomer m ON m.id = c.id WHERE "
-      "c.tenant_id = $1)"
+      "  FROM (SELECT DISTINCT c.name_key FROM stage_newcomer m CROSS JOIN LATERAL"
+      "        (SELECT x.name_key FROM tenant_group x WHERE x.tenant_id = $1 AND x.id = m.id OFFSET 0) c OFFSET 0) k"
+      "  CROSS JOIN LATERAL (SELECT * FROM tenant_group x WHERE x.tenant_id = $1 AND x.name_key = k.name_key OFFSET 0) g"
+      "  LEFT JOIN stage_newcomer n ON n.id = g.id"
       ") ranked WHERE place > 1 ORDER BY id";
   Notice notice{.code = "name_collision", .text = {}, .count = 0};
   // Two groups may share their first 8 characters too: then the whole stable id, at last our own id, which nobody else has.
@@ -248,8 +266,8 @@ ChangeCounts PostgresStage::change_rows(Tenancy& tenancy) {
   done.groups = counts_.groups;
   if (edges_.sent > 0)
     done.edges_removed = db.run(
-        "DELETE FROM membership m USING stage_edge s WHERE s.kind = 7 AND m.tenant_id = $1 AND m.group_id = s.group_id "
-        "AND m.member_id = s.member_id AND m.source_id = $2",
+        fmt::format("DELETE FROM membership m USING {} WHERE m.ctid = s.at AND m.tenant_id = $1",
+                    found("membership", "stage_edge", "7", "x.group_id = c.group_id AND x.member_id = c.member_id AND x.source_id = $2")),
         {tenancy.number, lease_.source});
   if (bindings_.sent > 0)
     done.bindings_removed = db.run(
@@ -260,11 +278,14 @@ ChangeCounts PostgresStage::change_rows(Tenancy& tenancy) {
   change_groups(tenancy);
   const auto purged = counts_.users[index(ChangeKind::Purged)] + counts_.groups[index(ChangeKind::Purged)];
   if (purged > 0) {
-    // With a principal go its edges and bindings, whoever made them (S24).
+    // With a principal go its edges and bindings, whoever made them (S24): one walk over the tenant's edges, not one for each who is
+    // purged.
+    db.simple("SET LOCAL enable_nestloop = off");
     constexpr std::string_view kPurged = "(SELECT id FROM stage_user WHERE kind = 5 UNION ALL SELECT id FROM stage_group WHERE kind = 5)";
     db.run(fmt::format("DELETE FROM membership WHERE tenant_id = $1 AND group_id IN {}", kPurged), {tenancy.number});
     db.run(fmt::format("DELETE FROM membership WHERE tenant_id = $1 AND member_id IN {}", kPurged), {tenancy.number});
     db.run(fmt::format("DELETE FROM binding WHERE tenant_id = $1 AND principal_id IN {}", kPurged), {tenancy.number});
+    db.simple("SET LOCAL enable_nestloop = on");
   }
   done.edges_added = eager_edges_inserted_;
   if (edges_.sent > 0) done.edges_added += insert_edges(db, "stage_edge WHERE kind = 6", tenancy.number, lease_, OnConflict::Skip);
