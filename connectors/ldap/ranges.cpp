@@ -25,11 +25,22 @@ class RangeReader {
     Pass result;
     std::uint64_t next = 0;
     for (bool closed = false; !closed;) {
-      bool advanced = false;
+      bool advanced = false, unusable = false;
       std::string wrong = "the answer holds no further range";
       const auto end = client_.search(request(next), [&](const Entry& entry) {
         if (next == 0) {
-          if (decoder_.decode(entry) != Decoded::Usable) wrong = "the group itself can no longer be read";
+          switch (decoder_.decode(entry)) {
+            case Decoded::Usable:
+              break;
+            case Decoded::Skipped:
+              wrong = decoder_.reason();
+              unusable = true;
+              return true;
+            case Decoded::NoId:
+              wrong = "it has lost its stable id";
+              unusable = true;
+              return true;
+          }
           const auto stamp = entry.find("uSNChanged");
           if (!stamp.empty()) result.stamp.assign(stamp.front());
         }
@@ -58,7 +69,7 @@ class RangeReader {
       });
       if (!end) return fail(end.error());
       if (end->code != code::kSuccess) wrong = in_words(end->code, end->text);
-      if (end->code != code::kSuccess || !advanced) {
+      if (end->code != code::kSuccess || unusable || !advanced) {
         result.trouble = wrong;
         return result;
       }

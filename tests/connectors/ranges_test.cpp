@@ -23,6 +23,7 @@ struct Windows {
   int usn = 100;
   int changes_to_come = 0;    ///< the group changes after that many first ranges
   bool never_closes = false;  ///< stops answering further ranges
+  bool loses_name = false;    ///< the group shows no name when it is read for its ranges
   int range_reads = 0;
 
   std::vector<std::string> slice(std::size_t from, std::size_t count) const {
@@ -58,6 +59,7 @@ struct Windows {
     if (request.base != kGroup) return false;
     LdapAttributes attributes;
     if (request.asks_for("objectGUID")) attributes = identity();
+    if (loses_name) std::erase_if(attributes, [](const auto& attribute) { return attribute.first == "cn"; });
     for (const auto& name : request.attributes) {
       constexpr std::string_view kPrefix = "member;range=";
       if (!name.starts_with(kPrefix)) continue;
@@ -80,7 +82,9 @@ struct Windows {
     return true;
   }
 
-  static LdapAttributes identity() { return {{"objectGUID", {std::string(16, 'g')}}, {"cn", {"Everybody"}}}; }
+  static LdapAttributes identity() {
+    return {{"objectGUID", {std::string(16, 'g')}}, {"cn", {"Everybody"}}, {"objectSid", {std::string("\1\1\0\0\0\0\0\5\x15\2\0\0", 12)}}};
+  }
 };
 
 struct Outcome {
@@ -137,6 +141,14 @@ TEST(Ranges, AGroupThatNeverHoldsStillIsLeftForTheNextRun) {
   EXPECT_FALSE(is_complete(outcome.end));
   EXPECT_THAT(failed(outcome.end), HasSubstr("changed during every attempt"));
   EXPECT_TRUE(outcome.sink.groups.empty());
+}
+
+TEST(Ranges, AGroupThatCanNoLongerBeUsedWhenItsRangesAreReadIsNotDelivered) {
+  Windows windows{.members = 4000, .loses_name = true};
+  const auto outcome = read(windows);
+  EXPECT_FALSE(is_complete(outcome.end));
+  EXPECT_THAT(failed(outcome.end), HasSubstr("there is no cn"));
+  EXPECT_TRUE(outcome.sink.groups.empty()) << "half a record is none";
 }
 
 TEST(Ranges, ARangeThatIsNeverClosedIsNotComplete) {
