@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "connectors/ldap/dn.hpp"
-#include "connectors/ldap/filter.hpp"
 #include "connectors/ldap/ldap.hpp"
+#include "connectors/ldap/verify.hpp"
 #include "schema/core/hash.hpp"
 
 namespace rosterd::connectors::ldap {
@@ -93,7 +93,8 @@ Result<std::unique_ptr<Connector>> make(const ConnectorSettings& settings, const
   if (!parsed) return fail(parsed.error());
   auto allowed = networks(options);
   if (!allowed) return fail(allowed.error());
-  return std::make_unique<Directory>(std::move(*parsed), options, std::move(*allowed), parse_learnt(settings.learnt));
+  const auto learnt = parse_learnt(settings.learnt, whose_limits(*parsed));
+  return std::make_unique<Directory>(std::move(*parsed), options, std::move(*allowed), learnt);
 }
 
 ConnectorType::Fingerprints fingerprint(std::string_view json) {
@@ -133,7 +134,7 @@ Result<FeedEnd> Directory::read(const Cursor& from, FeedSink& sink, std::stop_to
   const auto client = Client::open(settings_.target, limits(), std::move(stop));
   if (!client) return fail(client.error());
   auto end = FullRead(**client, settings_, options_, learnt_, sink).run();
-  if (end && !end->learnt.empty()) learnt_ = parse_learnt(end->learnt);
+  if (end && !end->learnt.empty()) learnt_ = parse_learnt(end->learnt, whose_limits(settings_));
   return end;
 }
 

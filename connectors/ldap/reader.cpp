@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "connectors/ldap/dn.hpp"
 #include "connectors/ldap/ranges.hpp"
 
 namespace rosterd::connectors::ldap {
@@ -49,21 +50,27 @@ Result<RootDse> read_root_dse(Client& client) {
   return out;
 }
 
-Learnt parse_learnt(std::string_view text) {
+Learnt parse_learnt(std::string_view text, std::string_view whose) {
   // What cannot be read teaches nothing; it is found out anew.
   const auto json = nlohmann::json::parse(text, nullptr, false);
   Learnt out;
   if (!json.is_object()) return out;
+  // Limits are those of one server for one account. What does not say whose it is comes from a release that did not write it down.
+  if (const auto of = json.find("of"); of != json.end() && *of != whose) return out;
   if (const auto paging = json.find("paging"); paging != json.end() && *paging == "required") out.paging_required = true;
   if (const auto size = json.find("page_size"); size != json.end() && size->is_number_unsigned() && *size <= 100'000) out.page_size = *size;
   return out;
 }
 
-std::string to_text(const Learnt& learnt, std::string_view server) {
-  nlohmann::json json = {{"paging", learnt.paging_required ? "required" : "unneeded"}};
+std::string to_text(const Learnt& learnt, std::string_view whose, std::string_view vendor) {
+  nlohmann::json json = {{"paging", learnt.paging_required ? "required" : "unneeded"}, {"of", whose}};
   if (learnt.page_size != 0) json["page_size"] = learnt.page_size;
-  if (!server.empty()) json["server"] = server;
+  if (!vendor.empty()) json["server"] = vendor;
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string whose_limits(const Settings& settings) {
+  return fmt::format("{}:{} {}", settings.target.host, settings.target.port, normal_dn(settings.target.bind_dn));
 }
 
 FullRead::FullRead(Client& client, const Settings& settings, const ConnectorOptions& options, const Learnt& learnt, FeedSink& sink)
@@ -80,7 +87,9 @@ Result<FeedEnd> FullRead::run() {
   if (!server) return fail(server.error());
   server_ = *server;
   // AD cuts every search without pages at MaxPageSize.
-  paged_ = learnt_.paging_required || server_.active_directory || settings_.preset == Preset::ActiveDirectory;
+  always_paged_ = server_.active_directory || settings_.preset == Preset::ActiveDirectory;
+  if (server_.readable && !server_.paging) learnt_ = {};  // it was another server, or another release of it, that wanted pages
+  paged_ = always_paged_ || learnt_.paging_required;
 
   sink_.phase("reading users");
   if (auto ok = read_part({"users", settings_.users, users_.attributes(), [this](const Entry& entry) { return take_user(entry); }}); !ok)
@@ -111,25 +120,34 @@ Result<FeedEnd> FullRead::run() {
   FeedEnd end{.absence = KeepAbsent{}, .to = {}, .proof = std::move(proof_), .cursor_kind = "full", .learnt = {}};
   if (end.proof.complete()) {
     end.absence = KeepOnly{};
-    end.learnt = to_text(learnt_, server_.vendor);
+    end.learnt = to_text(learnt_, whose_limits(settings_), server_.vendor);
   }
   return end;
 }
 
 Result<void> FullRead::read_part(const Job& job) {
   seen_.clear();
-  std::string trouble;
-  if (!paged_) {
-    const auto end = client_.search(
-        {.base = job.part.base, .scope = job.part.scope, .filter = job.part.filter, .attributes = job.attributes}, job.on_entry);
-    const bool again = end && may_want_pages(end->code) && (server_.paging || !server_.readable);
-    if (!again) return conclude(job, end, {});
-    paged_ = true;
-    learnt_.paging_required = true;
-    sink_.phase(fmt::format("reading {} again, in pages", job.name));
+  bool pages_refused = false;
+  if (paged_) {
+    std::string trouble;
+    const auto end = read_paged(job, trouble);
+    // Pages were learnt to be needed, but this server does not know them (RFC 2696 §3): it may have been upgraded or replaced.
+    pages_refused = !always_paged_ && end && end->code == code::kUnavailableCriticalExtension && end->entries == 0;
+    if (!pages_refused) return conclude(job, end, trouble);
+    paged_ = false;
+    learnt_ = {};
+    sink_.phase(fmt::format("reading {} again, without pages", job.name));
   }
-  const auto end = read_paged(job, trouble);
-  return conclude(job, end, trouble);
+  const auto end = client_.search({.base = job.part.base, .scope = job.part.scope, .filter = job.part.filter, .attributes = job.attributes},
+                                  job.on_entry);
+  const bool again = !pages_refused && end && may_want_pages(end->code) && (server_.paging || !server_.readable);
+  if (!again) return conclude(job, end, {});
+  paged_ = true;
+  learnt_.paging_required = true;
+  sink_.phase(fmt::format("reading {} again, in pages", job.name));
+  std::string trouble;
+  const auto paged = read_paged(job, trouble);
+  return conclude(job, paged, trouble);
 }
 
 Result<SearchEnd> FullRead::read_paged(const Job& job, std::string& trouble) {

@@ -25,8 +25,11 @@ struct Learnt {
   bool paging_required = false;
   std::uint32_t page_size = 0;  ///< 0 = as configured
 };
-[[nodiscard]] Learnt parse_learnt(std::string_view json);
-[[nodiscard]] std::string to_text(const Learnt& learnt, std::string_view server);
+/// `whose`: limits that were met on another server, or by another account, are none of ours.
+[[nodiscard]] Learnt parse_learnt(std::string_view json, std::string_view whose);
+[[nodiscard]] std::string to_text(const Learnt& learnt, std::string_view whose, std::string_view vendor);
+/// The server and the account that these settings name.
+[[nodiscard]] std::string whose_limits(const Settings& settings);
 
 class FullRead {
  public:
@@ -57,6 +60,7 @@ class FullRead {
   Learnt learnt_;
   FeedSink& sink_;
   RootDse server_;
+  bool always_paged_ = false;
   bool paged_ = false;
   bool sink_stopped_ = false;
   std::uint64_t delivered_ = 0;
