@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "connectors/ldap/dn.hpp"
+#include "connectors/ldap/filter.hpp"
 #include "schema/core/clock.hpp"
 #include "schema/core/text.hpp"
 
@@ -68,6 +69,18 @@ std::optional<std::int64_t> number(std::string_view text) {
 
 bool says_true(std::string_view text) { return text.size() == 4 && ::strncasecmp(text.data(), "true", 4) == 0; }
 
+bool holds(std::span<const std::string_view> values, std::string_view wanted) {
+  return std::any_of(values.begin(), values.end(), [&](std::string_view value) {
+    return value.size() == wanted.size() && ::strncasecmp(value.data(), wanted.data(), wanted.size()) == 0;
+  });
+}
+
+/// The classes of an entry may be hidden as well as anything: every entry has some, so none at all says nothing.
+bool may_be(const Entry& entry, std::string_view object_class) {
+  const auto classes = entry.find("objectClass");
+  return classes.empty() || holds(classes, object_class);
+}
+
 std::string day(std::int64_t seconds) { return rfc3339(TimePoint(std::chrono::seconds(seconds))).substr(0, 10); }
 
 /// The last sub-authority of a binary SID (MS-DTYP 2.4.2.2): 8 bytes of header, then little-endian 32-bit numbers.
@@ -90,29 +103,38 @@ UserDecoder::UserDecoder(const Settings& settings)
     : settings_(settings),
       dn_reference_(settings.has_style(MemberStyle::Dn) || settings.has_style(MemberStyle::DnAndUid)),
       uid_reference_(settings.has_style(MemberStyle::UserName)),
+      posix_account_{.object_class = "posixAccount", .demanded = demands(settings.users.filter, "objectClass", "posixAccount")},
+      domain_user_{.object_class = "user", .demanded = demands(settings.users.filter, "objectClass", "user")},
       now_(std::chrono::duration_cast<std::chrono::seconds>(SystemClock().now().time_since_epoch()).count()) {
   ask(attributes_, settings.id_attribute);
   ask(attributes_, settings.users.username);
   ask(attributes_, settings.users.email);
   ask(attributes_, settings.users.first_name);
   ask(attributes_, settings.users.last_name);
-  if (uid_reference_) ask(attributes_, "uid");
+  // Where the filter does not say what the entries are, their classes must: only then an absent attribute can be told from a hidden one.
+  bool classes = false;
+  const auto ask_always = [&](std::string_view name, const Kind& kind) {
+    ask(attributes_, name);
+    classes = classes || !kind.demanded;
+  };
+  if (uid_reference_) ask_always("uid", posix_account_);
   if (settings.groups) {
     switch (settings.primary_group) {
       case PrimaryGroup::None:
         break;
       case PrimaryGroup::GidNumber:
-        ask(attributes_, "gidNumber");
+        ask_always("gidNumber", posix_account_);
         break;
       case PrimaryGroup::Rid:
-        ask(attributes_, "primaryGroupID");
+        ask_always("primaryGroupID", domain_user_);
         break;
     }
   }
   if (settings.state.user_account_control) {
-    ask(attributes_, "userAccountControl");
+    ask_always("userAccountControl", domain_user_);
     ask(attributes_, "accountExpires");
   }
+  if (classes) ask(attributes_, "objectClass");
   if (settings.state.ns_account_lock) ask(attributes_, "nsAccountLock");
   if (settings.state.pwd_account_locked) ask(attributes_, "pwdAccountLockedTime");
   if (settings.state.shadow_expire) ask(attributes_, "shadowExpire");
@@ -131,6 +153,7 @@ void UserDecoder::add_reference(std::vector<Reference>& list, std::size_t& used,
 
 Decoded UserDecoder::decode(const Entry& entry) {
   take_entry(entry.dn, record_.entry);
+  hidden_ = {};
   const auto ids = entry.find(settings_.id_attribute);
   if (ids.size() != 1 || !canonical_id(settings_.id_encoding, ids.front(), record_.id.value)) return Decoded::NoId;
 
@@ -159,10 +182,22 @@ Decoded UserDecoder::decode(const Entry& entry) {
     record_.email.reset();  // "n/a", a telephone number: nobody is found by it
   }
 
+  if (!read_state(entry)) return Decoded::Skipped;
+  read_memberships(entry);
+  return Decoded::Usable;
+}
+
+bool UserDecoder::is_of(const Entry& entry, const Kind& kind) { return kind.demanded || may_be(entry, kind.object_class); }
+
+/// By which names groups list this person, and which groups he names himself.
+void UserDecoder::read_memberships(const Entry& entry) {
   std::size_t used = 0;
   if (dn_reference_) add_reference(record_.references, used, "dn:", entry.dn);
-  if (uid_reference_)
-    for (const auto uid : entry.find("uid")) add_reference(record_.references, used, "uid:", uid);
+  if (uid_reference_) {
+    const auto uids = entry.find("uid");
+    for (const auto uid : uids) add_reference(record_.references, used, "uid:", uid);
+    if (uids.empty() && is_of(entry, posix_account_)) hidden_ = "uid";
+  }
   record_.references.resize(used);
   used = 0;
   if (settings_.groups) {
@@ -170,19 +205,24 @@ Decoded UserDecoder::decode(const Entry& entry) {
       case PrimaryGroup::None:
         break;
       case PrimaryGroup::GidNumber:
-        if (const auto gid = first(entry.find("gidNumber")); !gid.empty()) add_reference(record_.member_of, used, "gid:", gid);
+        if (const auto gid = first(entry.find("gidNumber")); !gid.empty())
+          add_reference(record_.member_of, used, "gid:", gid);
+        else if (is_of(entry, posix_account_))
+          hidden_ = "gidNumber";
         break;
       case PrimaryGroup::Rid:
-        if (const auto rid = first(entry.find("primaryGroupID")); !rid.empty()) add_reference(record_.member_of, used, "rid:", rid);
+        if (const auto rid = first(entry.find("primaryGroupID")); !rid.empty())
+          add_reference(record_.member_of, used, "rid:", rid);
+        else if (is_of(entry, domain_user_))
+          hidden_ = "primaryGroupID";
         break;
     }
   }
   record_.member_of.resize(used);
-  read_state(entry);
-  return Decoded::Usable;
 }
 
-/// A missing attribute means allowed (protocols A4).
+/// A missing attribute means allowed (protocols A4), but for userAccountControl: every account of a domain has it, so that without it
+/// nothing is known of the account (S7). False then, with the reason.
 ///
 /// | attribute            | disabled when                                             |
 /// | userAccountControl   | bit 2, ACCOUNTDISABLE                                      |
@@ -190,7 +230,7 @@ Decoded UserDecoder::decode(const Entry& entry) {
 /// | nsAccountLock        | TRUE (may come from a role, computed)                      |
 /// | pwdAccountLockedTime | 000001010000Z; any other time is a lockout that passes     |
 /// | shadowExpire         | days since 1970, past; negative means never                |
-void UserDecoder::read_state(const Entry& entry) {
+bool UserDecoder::read_state(const Entry& entry) {
   constexpr std::int64_t kTicksPerSecond = 10'000'000;
   constexpr std::int64_t kSecondsFrom1601To1970 = 11'644'473'600;
   record_.enabled = true;
@@ -201,8 +241,18 @@ void UserDecoder::read_state(const Entry& entry) {
   };
   const auto& state = settings_.state;
   if (state.user_account_control) {
-    if (const auto flags = number(first(entry.find("userAccountControl"))); flags && (*flags & 2) != 0)
-      disable("userAccountControl says ACCOUNTDISABLE");
+    const auto control = first(entry.find("userAccountControl"));
+    const auto flags = number(control);
+    if (control.empty() && is_of(entry, domain_user_)) {
+      hidden_ = "userAccountControl";
+      reason_ = "there is no userAccountControl to tell whether the account is disabled: the bind account may not read it";
+      return false;
+    }
+    if (!control.empty() && !flags) {
+      reason_ = "userAccountControl is no number";
+      return false;
+    }
+    if (flags && (*flags & 2) != 0) disable("userAccountControl says ACCOUNTDISABLE");
     if (const auto ticks = number(first(entry.find("accountExpires"))); ticks && *ticks > 0 && *ticks != INT64_MAX) {
       const auto seconds = *ticks / kTicksPerSecond - kSecondsFrom1601To1970;
       if (seconds <= now_) disable(fmt::format("accountExpires was {}", day(seconds)));
@@ -215,6 +265,7 @@ void UserDecoder::read_state(const Entry& entry) {
     if (const auto days = number(first(entry.find("shadowExpire"))); days && *days >= 0 && *days <= now_ / 86400)
       disable(fmt::format("shadowExpire was {}", day(*days * 86400)));
   }
+  return true;
 }
 
 GroupDecoder::GroupDecoder(const Settings& settings) : settings_(settings), part_(*settings.groups) {
@@ -222,23 +273,26 @@ GroupDecoder::GroupDecoder(const Settings& settings) : settings_(settings), part
   ask(attributes_, part_.name);
   ask(attributes_, part_.description);
   for (const auto& member : part_.members) ask(attributes_, member.name);
-  if (settings.member_is_required) ask(attributes_, "objectClass");
   switch (settings.primary_group) {
     case PrimaryGroup::None:
       break;
     case PrimaryGroup::GidNumber:
       ask(attributes_, "gidNumber");
+      always_numbered_ = demands(part_.filter, "objectClass", "posixGroup");
       break;
     case PrimaryGroup::Rid:
       ask(attributes_, "objectSid");
+      always_numbered_ = demands(part_.filter, "objectClass", "group");
       break;
   }
+  if (settings.member_is_required || (settings.primary_group != PrimaryGroup::None && !always_numbered_)) ask(attributes_, "objectClass");
 }
 
 Decoded GroupDecoder::decode(const Entry& entry) {
   take_entry(entry.dn, record_.entry);
   ranged_ = nullptr;
   members_hidden_ = false;
+  hidden_number_ = {};
   const auto ids = entry.find(settings_.id_attribute);
   if (ids.size() != 1 || !canonical_id(settings_.id_encoding, ids.front(), record_.id.value)) return Decoded::NoId;
   const auto name = pick(entry.find(part_.name), entry.dn);
@@ -276,10 +330,16 @@ Decoded GroupDecoder::decode(const Entry& entry) {
     case PrimaryGroup::None:
       break;
     case PrimaryGroup::GidNumber:
-      if (const auto gid = first(entry.find("gidNumber")); !gid.empty()) add("gid:", gid);
+      if (const auto gid = first(entry.find("gidNumber")); !gid.empty())
+        add("gid:", gid);
+      else if (always_numbered_ || may_be(entry, "posixGroup"))
+        hidden_number_ = "gidNumber";
       break;
     case PrimaryGroup::Rid:
-      if (const auto rid = rid_of(first(entry.find("objectSid")))) add("rid:", std::to_string(*rid));
+      if (const auto rid = rid_of(first(entry.find("objectSid"))))
+        add("rid:", std::to_string(*rid));
+      else if (always_numbered_ || may_be(entry, "group"))
+        hidden_number_ = "objectSid";
       break;
   }
   record_.references.resize(used);
@@ -294,17 +354,16 @@ Decoded GroupDecoder::decode(const Entry& entry) {
         ranged_ = &member;
   }
   if (settings_.member_is_required && ranged_ == nullptr) {
-    for (const auto object_class : entry.find("objectClass")) {
-      const auto is = [&](std::string_view wanted) {
-        return object_class.size() == wanted.size() && ::strncasecmp(object_class.data(), wanted.data(), wanted.size()) == 0;
-      };
-      const auto lacks = [&](std::string_view attribute) {
-        for (const auto& member : part_.members)
-          if (::strcasecmp(member.name.c_str(), std::string(attribute).c_str()) == 0) return entry.find(attribute).empty();
-        return false;  // not asked for
-      };
-      if ((is("groupOfNames") && lacks("member")) || (is("groupOfUniqueNames") && lacks("uniqueMember"))) members_hidden_ = true;
-    }
+    const auto classes = entry.find("objectClass");
+    const auto lacks = [&](std::string_view attribute) {
+      for (const auto& member : part_.members)
+        if (::strcasecmp(member.name.c_str(), std::string(attribute).c_str()) == 0) return entry.find(attribute).empty();
+      return false;  // not asked for
+    };
+    const auto shows = [&](const MemberAttribute& member) { return !entry.find(member.name).empty(); };
+    members_hidden_ = classes.empty() ? std::none_of(part_.members.begin(), part_.members.end(), shows)
+                                      : (holds(classes, "groupOfNames") && lacks("member")) ||
+                                            (holds(classes, "groupOfUniqueNames") && lacks("uniqueMember"));
   }
   return Decoded::Usable;
 }

@@ -252,12 +252,16 @@ void Directory::test_part(Client& client, std::string_view name, const Part& par
         break;
       case Decoded::Usable:
         any_id = true;
-        if (is_users) {
+        if (is_users && !users.hidden().empty()) {
+          trouble = fmt::format("{} shows no {}; grant the bind account read access to it", dn, users.hidden());
+        } else if (is_users) {
           const auto& user = users.record();
           sample = fmt::format("{} is {} {} <{}>, username {}{}", dn, user.first_name, user.last_name, user.email.value_or("no e-mail"),
                                user.username, user.enabled ? "" : ", disabled: " + user.disabled_reason);
         } else if (groups->members_hidden()) {
           trouble = fmt::format("{} must have members by its object class but shows none; grant the bind account read access to them", dn);
+        } else if (!groups->hidden_number().empty()) {
+          trouble = fmt::format("{} shows no {}; grant the bind account read access to it", dn, groups->hidden_number());
         } else {
           std::uint64_t members = 0;
           (void)groups->each_members(entry, [&members](std::span<const Reference> batch) {

@@ -1,5 +1,7 @@
 #include "connectors/ldap/filter.hpp"
 
+#include <strings.h>
+
 namespace rosterd::connectors::ldap {
 namespace {
 
@@ -105,6 +107,25 @@ class Parser {
   std::size_t at_ = 0;
 };
 
+/// Reads one filter at `at`, which is well formed, and says whether it demands `item`.
+bool demands_at(std::string_view text, std::size_t& at, std::string_view item) {
+  const char kind = text[++at];
+  if (kind != '&' && kind != '|' && kind != '!') {
+    const auto close = text.find(')', at);
+    const auto found = text.substr(at, close - at);
+    at = close + 1;
+    return found.size() == item.size() && ::strncasecmp(found.data(), item.data(), item.size()) == 0;
+  }
+  bool any = false, all = true;
+  for (++at; text[at] == '(';) {
+    const bool one = demands_at(text, at, item);
+    any = any || one;
+    all = all && one;
+  }
+  ++at;
+  return kind == '&' ? any : kind == '|' && all;
+}
+
 void append_hex(std::string& out, char c) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   const auto byte = static_cast<unsigned char>(c);
@@ -129,6 +150,11 @@ bool is_attribute_description(std::string_view text) {
 }
 
 Result<void> check_filter(std::string_view filter) { return Parser(filter).whole(); }
+
+bool demands(std::string_view filter, std::string_view attribute, std::string_view value) {
+  std::size_t at = 0;
+  return demands_at(filter, at, fmt::format("{}={}", attribute, value));
+}
 
 std::string both(std::string_view a, std::string_view b) { return fmt::format("(&{}{})", a, b); }
 

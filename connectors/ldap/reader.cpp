@@ -108,9 +108,15 @@ Result<FeedEnd> FullRead::run() {
     prove("groups: no member list was hidden", hidden_ == 0,
           hidden_ == 0
               ? ""
-              : fmt::format("{} groups must have members by their object class but show none, first {}; the bind account may not read them",
+              : fmt::format("{} groups show no members although their object class demands some, or is hidden too, first {}; the bind "
+                            "account may not read them",
                             hidden_, first_hidden_));
   }
+  prove("no attribute was hidden that tells who is a member or disabled", cut_ == 0,
+        cut_ == 0
+            ? ""
+            : fmt::format("{} entries show no {} although every entry of their kind has one, first {}; the bind account may not read it",
+                          cut_, cut_attribute_, first_cut_));
   prove("every entry has a usable stable id", without_id_ == 0,
         without_id_ == 0 ? ""
                          : fmt::format("{} entries have no usable {}, first {}", without_id_, settings_.id_attribute, first_without_id_));
@@ -221,6 +227,12 @@ bool FullRead::skip(PrincipalType type, const ExternalId& id, const std::string&
   return !sink_stopped_;
 }
 
+void FullRead::note_cut(std::string_view attribute, const std::string& entry) {
+  if (attribute.empty() || cut_++ > 0) return;
+  cut_attribute_ = attribute;
+  first_cut_ = entry;
+}
+
 bool FullRead::take_user(const Entry& entry) {
   const auto decoded = users_.decode(entry);
   const auto& record = users_.record();
@@ -230,11 +242,13 @@ bool FullRead::take_user(const Entry& entry) {
       return true;
     case Decoded::Skipped:
       if (seen_before(record.id)) return true;
+      note_cut(users_.hidden(), record.entry);
       return skip(PrincipalType::User, record.id, record.entry, users_.reason());
     case Decoded::Usable:
       break;
   }
   if (seen_before(record.id)) return true;
+  note_cut(users_.hidden(), record.entry);
   ++delivered_;
   sink_stopped_ = !sink_.user(record);
   return !sink_stopped_;
@@ -261,12 +275,19 @@ bool FullRead::take_group(const Entry& entry) {
     ranged_.push_back({.dn = std::string(entry.dn), .member = *groups.ranged()});
     return true;
   }
-  if (groups.members_hidden() && hidden_++ == 0) first_hidden_ = record.entry;
+  note_hidden();
   const bool ok = sink_.group(record) &&
                   groups.each_members(entry, [this](std::span<const Reference> members) { return sink_.members(members); }) &&
-                  sink_.end_group(!groups.members_hidden());
+                  sink_.end_group(groups.is_whole());
   sink_stopped_ = !ok;
   return ok;
+}
+
+/// Of the group that was decoded last.
+void FullRead::note_hidden() {
+  const auto& entry = groups_->record().entry;
+  note_cut(groups_->hidden_number(), entry);
+  if (groups_->members_hidden() && hidden_++ == 0) first_hidden_ = entry;
 }
 
 Result<void> FullRead::read_ranged_groups() {
@@ -284,13 +305,14 @@ Result<void> FullRead::read_ranged_groups() {
       if (broken++ == 0) first = fmt::format("{}: {}", dn, read ? read->trouble : read.error().what);
       continue;
     }
+    note_hidden();
     bool ok = sink_.group(groups_->record());
     for (std::size_t at = 0; ok && at < read->members.size();) {
       batch.resize(std::min(kBatch, read->members.size() - at));
       for (auto& reference : batch) reference.assign(read->members.at(at++));
       ok = sink_.members(batch);
     }
-    if (!ok || !sink_.end_group(true)) return fail(Errc::Stopped, "reading groups: the receiver wants no more");
+    if (!ok || !sink_.end_group(groups_->is_whole())) return fail(Errc::Stopped, "reading groups: the receiver wants no more");
   }
   prove("groups: every member range was read to its end", broken == 0,
         broken == 0 ? "" : fmt::format("{} groups could not be read whole, first {}", broken, first));

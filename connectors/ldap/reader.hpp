@@ -51,6 +51,8 @@ class FullRead {
   [[nodiscard]] bool take_group(const Entry& entry);
   [[nodiscard]] bool skip(PrincipalType type, const ExternalId& id, const std::string& entry, const std::string& reason);
   [[nodiscard]] bool seen_before(const ExternalId& id);
+  void note_cut(std::string_view attribute, const std::string& entry);
+  void note_hidden();
   [[nodiscard]] Result<void> read_ranged_groups();
   void canary(std::string_view name, const std::string& base);
 
@@ -76,6 +78,8 @@ class FullRead {
   std::string first_without_id_;
   std::uint64_t hidden_ = 0;
   std::string first_hidden_;
+  std::uint64_t cut_ = 0;  ///< entries without an attribute that every entry of their kind has
+  std::string cut_attribute_, first_cut_;
   ReadProof proof_;
 };
 

@@ -70,9 +70,11 @@ TEST(DecodeUser, ReusingTheRecordLeavesNothingOfTheLastOne) {
   EXPECT_FALSE(decoder.record().enabled);
   EXPECT_THAT(decoder.record().member_of, ElementsAre("gid:100"));
   EXPECT_THAT(decoder.record().references, ElementsAre("uid:Ada"));  // memberUid only: no DN reference is needed
+  EXPECT_EQ(decoder.hidden(), "");
   EntryOf bare("uid=bob,dc=acme");
   bare.with("entryUUID", {kId}).with("uid", {"bob"});
   ASSERT_EQ(decoder.decode(bare), Decoded::Usable);
+  EXPECT_EQ(decoder.hidden(), "gidNumber");
   EXPECT_TRUE(decoder.record().enabled);
   EXPECT_EQ(decoder.record().disabled_reason, "");
   EXPECT_FALSE(decoder.record().email.has_value());
@@ -150,9 +152,55 @@ TEST(DecodeUser, AccountStateFollowsEachServersAttribute) {
     EntryOf entry("uid=a,dc=acme");
     entry.with(settings.id_attribute, {row.preset == Preset::ActiveDirectory ? std::string(16, 'x') : kId})
         .with(settings.users.username, {"a"});
+    if (row.preset == Preset::ActiveDirectory && row.attribute != "userAccountControl") entry.with("userAccountControl", {"512"});
     ASSERT_EQ(decoder.decode(entry.with(row.attribute, {row.value})), Decoded::Usable);
     EXPECT_EQ(decoder.record().enabled, row.enabled) << row.attribute << "=" << row.value;
     EXPECT_EQ(decoder.record().disabled_reason.empty(), row.enabled);
+  }
+}
+
+struct HiddenRow {
+  std::string what;
+  Preset preset;
+  std::string user_filter;  ///< empty = the preset's
+  std::vector<std::pair<std::string, std::vector<std::string>>> shown;
+  Decoded decoded;
+  std::string hidden;
+};
+
+TEST(DecodeUser, AnAttributeThatEveryAccountOfItsKindHasIsMissedOnlyThere) {
+  const std::string guid(16, 'x');
+  const HiddenRow rows[] = {
+      {"all is shown", Preset::ActiveDirectory, "", {{"userAccountControl", {"512"}}, {"primaryGroupID", {"513"}}}, Decoded::Usable, ""},
+      {"the state is hidden", Preset::ActiveDirectory, "", {{"primaryGroupID", {"513"}}}, Decoded::Skipped, "userAccountControl"},
+      {"the primary group is hidden", Preset::ActiveDirectory, "", {{"userAccountControl", {"514"}}}, Decoded::Usable, "primaryGroupID"},
+      {"a contact has no state", Preset::ActiveDirectory, "(mail=*)", {{"objectClass", {"top", "contact"}}}, Decoded::Usable, ""},
+      {"a user by his class",
+       Preset::ActiveDirectory,
+       "(mail=*)",
+       {{"objectClass", {"top", "User"}}},
+       Decoded::Skipped,
+       "userAccountControl"},
+      {"the classes are hidden too", Preset::ActiveDirectory, "(mail=*)", {}, Decoded::Skipped, "userAccountControl"},
+      {"no number for a state", Preset::ActiveDirectory, "", {{"userAccountControl", {"x"}}}, Decoded::Skipped, ""},
+      {"a posix account", Preset::Rfc2307, "", {{"uid", {"a"}}, {"gidNumber", {"1"}}}, Decoded::Usable, ""},
+      {"its group is hidden", Preset::Rfc2307, "", {{"uid", {"a"}}}, Decoded::Usable, "gidNumber"},
+      {"the name in memberUid is hidden", Preset::Rfc2307, "", {{"gidNumber", {"1"}}}, Decoded::Usable, "uid"},
+      {"a person without an account", Preset::Rfc2307, "(cn=*)", {{"objectClass", {"person"}}}, Decoded::Usable, ""},
+  };
+  for (const auto& row : rows) {
+    auto settings = settings_of(row.preset);
+    settings.users.username = "cn";
+    if (!row.user_filter.empty()) settings.users.filter = row.user_filter;
+    UserDecoder decoder(settings);
+    EntryOf entry("cn=a,dc=acme");
+    entry.with(settings.id_attribute, {row.preset == Preset::ActiveDirectory ? guid : kId}).with("cn", {"a"});
+    for (const auto& [name, values] : row.shown) entry.with(name, values);
+    EXPECT_EQ(decoder.decode(entry), row.decoded) << row.what;
+    EXPECT_EQ(decoder.hidden(), row.hidden) << row.what;
+    const auto& asked = decoder.attributes();
+    EXPECT_EQ(std::find(asked.begin(), asked.end(), "objectClass") != asked.end(), !row.user_filter.empty())
+        << row.what << ": classes cost a third of what people cost to read, so they are read only where the filter does not tell them";
   }
 }
 
@@ -187,9 +235,40 @@ TEST(DecodeGroup, ARequiredMemberThatIsMissingWasHidden) {
   ASSERT_EQ(decoder.decode(hidden.with("entryUUID", {kId}).with("cn", {"a"}).with("objectClass", {"top", "groupOfNames"})),
             Decoded::Usable);
   EXPECT_TRUE(decoder.members_hidden());
+  EXPECT_FALSE(decoder.is_whole());
   EntryOf posix("cn=a,dc=acme");
   ASSERT_EQ(decoder.decode(posix.with("entryUUID", {kId}).with("cn", {"a"}).with("objectClass", {"posixGroup"})), Decoded::Usable);
   EXPECT_FALSE(decoder.members_hidden());
+  EXPECT_TRUE(decoder.is_whole());
+}
+
+TEST(DecodeGroup, WhereTheClassesAreHiddenTooAGroupWithoutMembersWasHidden) {
+  const auto settings = settings_of(Preset::OpenLdap);
+  GroupDecoder decoder(settings);
+  EntryOf nothing("cn=a,dc=acme");
+  ASSERT_EQ(decoder.decode(nothing.with("entryUUID", {kId}).with("cn", {"a"})), Decoded::Usable);
+  EXPECT_TRUE(decoder.members_hidden());
+  EntryOf shown("cn=a,dc=acme");
+  ASSERT_EQ(decoder.decode(shown.with("entryUUID", {kId}).with("cn", {"a"}).with("uniqueMember", {"uid=ada,dc=acme"})), Decoded::Usable);
+  EXPECT_FALSE(decoder.members_hidden());
+}
+
+TEST(DecodeGroup, AHiddenNumberLosesNobodyWhosePrimaryGroupItIs) {
+  const auto settings = settings_of(Preset::Rfc2307);
+  GroupDecoder decoder(settings);
+  EntryOf group("cn=a,dc=acme");
+  group.with("entryUUID", {kId}).with("cn", {"a"}).with("objectClass", {"posixGroup"});
+  ASSERT_EQ(decoder.decode(group), Decoded::Usable);
+  EXPECT_EQ(decoder.hidden_number(), "gidNumber");
+  EXPECT_FALSE(decoder.is_whole());
+  ASSERT_EQ(decoder.decode(group.with("gidNumber", {"100"})), Decoded::Usable);
+  EXPECT_TRUE(decoder.is_whole());
+
+  const auto domain = settings_of(Preset::ActiveDirectory);
+  GroupDecoder of_domain(domain);
+  EntryOf bare("CN=a,DC=acme");
+  ASSERT_EQ(of_domain.decode(bare.with("objectGUID", {std::string(16, 'g')}).with("cn", {"a"})), Decoded::Usable);
+  EXPECT_EQ(of_domain.hidden_number(), "objectSid");
 }
 
 TEST(DecodeGroup, ADomainGroupAnswersToTheEndOfItsSid) {

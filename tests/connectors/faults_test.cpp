@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "tests/connectors/collecting_sink.hpp"
 #include "tests/support/ldap_fault_server.hpp"
 #include "tests/support/process.hpp"
@@ -349,6 +351,87 @@ TEST(Paging, EmptyPagesAreFollowedToTheEnd) {
   ASSERT_TRUE(outcome.end) << outcome.end.error().what;
   EXPECT_TRUE(is_complete(*outcome.end)) << failed(*outcome.end);
   EXPECT_EQ(outcome.sink.users.size(), 30u);
+}
+
+/// A server without the paging control, as it refuses it (RFC 4511 §4.1.11). `announces`: its root DSE says otherwise.
+LdapFaultServer::Options without_paging(bool announces) {
+  return {.handler = [announces](LdapConnection& connection, const LdapRequest& request) {
+    if (request.kind == Kind::Search && request.base.empty() && !announces) {
+      connection.entry(request, "", {{"namingContexts", {"dc=example,dc=com"}}});
+      connection.done(request);
+      return true;
+    }
+    if (request.kind != Kind::Search || request.scope != 2) return false;
+    if (request.paged) {
+      connection.done(request, 12, "paged results are not available");
+      return true;
+    }
+    if (is_users(request)) send_users(connection, request, 0, 5);
+    connection.done(request);
+    return true;
+  }};
+}
+
+TEST(Learnt, PagesThatTheServerRefusesByNowAreGivenUp) {
+  for (const bool announces : {false, true}) {
+    LdapFaultServer server(without_paging(announces));
+    const auto outcome = read(settings(server.url()), hasty(), {}, R"({"paging":"required","page_size":100})");
+    ASSERT_TRUE(outcome.end) << outcome.end.error().what;
+    EXPECT_TRUE(is_complete(*outcome.end)) << failed(*outcome.end);
+    EXPECT_EQ(outcome.sink.users.size(), 5u);
+    EXPECT_THAT(outcome.end->learnt, HasSubstr("\"unneeded\"")) << "the next read does not try again";
+  }
+}
+
+TEST(Learnt, WhatAnotherServerOrAccountNeededIsForgotten) {
+  std::atomic<int> paged{0};
+  const auto count_pages = [&paged](LdapConnection& connection, const LdapRequest& request) {
+    if (!is_users(request)) return false;
+    paged += request.paged ? 1 : 0;
+    send_users(connection, request, 0, 5);
+    connection.done(request);
+    return true;
+  };
+  LdapFaultServer one({.handler = count_pages}), other({.handler = count_pages});
+  auto learnt = read(settings(one.url()), hasty(), {}, R"({"paging":"required"})").end->learnt;
+  EXPECT_EQ(paged, 1);
+  EXPECT_THAT(learnt, HasSubstr("\"required\""));
+  (void)read(settings(one.url()), hasty(), {}, learnt);
+  EXPECT_EQ(paged, 2) << "the same server and account: remembered";
+  (void)read(settings(other.url()), hasty(), {}, learnt);
+  EXPECT_EQ(paged, 2);
+  auto json = settings(one.url());
+  json.replace(json.find("cn=x"), 4, "cn=z");
+  (void)read(json, hasty(), {}, learnt);
+  EXPECT_EQ(paged, 2);
+}
+
+TEST(HiddenAttributes, AnAccountWhoseStateIsHiddenKeepsItAndTheReadIsNotComplete) {
+  LdapFaultServer server({.handler =
+                              [](LdapConnection& connection, const LdapRequest& request) {
+                                if (!is_users(request)) return false;
+                                const auto account = [&](int n, const LdapAttributes& more) {
+                                  LdapAttributes attributes = {{"objectGUID", {fmt::format("{:016}", n)}},
+                                                               {"sAMAccountName", {fmt::format("u{}", n)}},
+                                                               {"primaryGroupID", {"513"}}};
+                                  attributes.insert(attributes.end(), more.begin(), more.end());
+                                  connection.entry(request, fmt::format("cn=u{},ou=people,dc=example,dc=com", n), attributes);
+                                };
+                                account(1, {{"userAccountControl", {"512"}}});
+                                account(2, {});  // hidden: he may be disabled
+                                connection.done(request);
+                                return true;
+                              },
+                          .active_directory = true});
+  auto json = settings(server.url());
+  json.replace(json.find("openldap"), 8, "active_directory");
+  const auto outcome = read(json);
+  ASSERT_TRUE(outcome.end) << outcome.end.error().what;
+  EXPECT_FALSE(is_complete(*outcome.end));
+  EXPECT_THAT(failed(*outcome.end), HasSubstr("1 entries show no userAccountControl"));
+  EXPECT_EQ(outcome.sink.users.size(), 1u);
+  ASSERT_EQ(outcome.sink.skips.size(), 1u) << "skipped: whatever state he had, he keeps";
+  EXPECT_THAT(outcome.sink.skips[0].reason, HasSubstr("userAccountControl"));
 }
 
 TEST(AddressRule, LoopbackIsRefusedUnlessListed) {

@@ -40,6 +40,16 @@ TEST(Filter, RefusesWhatIsUnbalancedOrSplices) {
   EXPECT_FALSE(check_filter(std::string(4000, '(')));
 }
 
+TEST(Filter, DemandsWhatEveryEntryItSelectsHas) {
+  for (const std::string_view yes : {"(objectClass=user)", "(OBJECTCLASS=User)", "(&(objectCategory=person)(objectClass=user))",
+                                     "(&(a=1)(&(b=2)(objectClass=user)))", "(|(&(a=1)(objectClass=user))(objectClass=user))"})
+    EXPECT_TRUE(demands(yes, "objectClass", "user")) << yes;
+  for (const std::string_view no :
+       {"(objectClass=users)", "(objectClass=*)", "(!(objectClass=user))", "(|(objectClass=user)(a=1))", "(&(a=1)(!(objectClass=user)))",
+        "(xobjectClass=user)", "(objectClass>=user)", "(a=\\28objectClass=user)"})
+    EXPECT_FALSE(demands(no, "objectClass", "user")) << no;
+}
+
 TEST(Filter, EscapesValues) {
   EXPECT_EQ(equals("cn", "a*(b)\\"), "(cn=a\\2a\\28b\\29\\5c)");
   EXPECT_EQ(equals("cn", std::string_view("\0x", 2)), "(cn=\\00x)");

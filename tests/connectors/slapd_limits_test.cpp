@@ -32,7 +32,15 @@ std::string directory() {
         g);
   out += "dn: cn=big,ou=groups,dc=example,dc=com\nobjectClass: groupOfNames\ncn: big\n";
   for (int i = 0; i < kBigGroup; ++i) out += fmt::format("member: uid=u{},ou=people,dc=example,dc=com\n", i);
-  return out + "\n";
+  out +=
+      "\ndn: ou=accounts,dc=example,dc=com\nobjectClass: organizationalUnit\nou: accounts\n\n"
+      "dn: cn=staff,ou=accounts,dc=example,dc=com\nobjectClass: posixGroup\ncn: staff\ngidNumber: 500\nmemberUid: p1\n\n";
+  for (int i = 0; i < 3; ++i)
+    out += fmt::format(
+        "dn: uid=p{0},ou=accounts,dc=example,dc=com\nobjectClass: account\nobjectClass: posixAccount\nuid: p{0}\ncn: P {0}\nuidNumber: "
+        "{0}\ngidNumber: 500\nhomeDirectory: /\n\n",
+        i);
+  return out;
 }
 
 class SlapdLimits : public testing::Test {
@@ -50,6 +58,23 @@ class SlapdLimits : public testing::Test {
   }
   static Result<FeedEnd> read(CollectingSink& sink, const std::string& learnt = {}) {
     return make_ldap(settings(), test_options(), learnt)->read({}, sink, {});
+  }
+  /// The posix accounts, known by their cn, so that a hidden uid leaves a username.
+  static std::string accounts() {
+    return fmt::format(R"({{"url": "{}", "preset": "rfc2307", "bind_dn": "{}", "bind_password": {{"value": "reads"}},
+      "users": {{"base": "ou=accounts,dc=example,dc=com", "attributes": {{"username": "cn"}}}},
+      "groups": {{"base": "ou=accounts,dc=example,dc=com"}}}})",
+                       server_->url(), kReader);
+  }
+  static FeedEnd read_accounts(CollectingSink& sink) {
+    auto end = make_ldap(accounts())->read({}, sink, {});
+    if (!end) throw std::runtime_error(end.error().what);
+    return std::move(*end);
+  }
+  /// The reader may search by these attributes and not see them.
+  static void hide(const std::string& attributes) {
+    server_->reconfigure("",
+                         fmt::format("access to attrs={} by dn.exact=\"{}\" search by * read\naccess to * by * read", attributes, kReader));
   }
   static PrivateSlapd* server_;
 };
@@ -151,8 +176,60 @@ TEST_F(SlapdLimits, HiddenMembersAreNotAnEmptyGroup) {
   const auto end = read(sink);
   ASSERT_TRUE(end) << end.error().what;
   EXPECT_FALSE(is_complete(*end));
-  EXPECT_THAT(failed(*end), HasSubstr("show none"));
+  EXPECT_THAT(failed(*end), HasSubstr("show no members"));
   EXPECT_FALSE(sink.find_group("g1").complete);
+}
+
+TEST_F(SlapdLimits, HiddenMembersAreNotAnEmptyGroupWhereTheObjectClassIsHiddenToo) {
+  hide("objectClass,member");
+  CollectingSink sink;
+  auto end = read(sink);
+  ASSERT_TRUE(end) << end.error().what;
+  EXPECT_FALSE(is_complete(*end));
+  EXPECT_THAT(failed(*end), HasSubstr("show no members"));
+  EXPECT_FALSE(sink.find_group("g1").complete);
+
+  hide("objectClass");
+  CollectingSink shown;
+  end = read(shown);
+  ASSERT_TRUE(end) << end.error().what;
+  EXPECT_TRUE(is_complete(*end)) << failed(*end);
+  EXPECT_TRUE(shown.find_group("g1").complete);
+}
+
+TEST_F(SlapdLimits, AHiddenPrimaryGroupIsNotNone) {
+  CollectingSink whole;
+  auto end = read_accounts(whole);
+  ASSERT_TRUE(is_complete(end)) << failed(end);
+  ASSERT_THAT(whole.members_of("staff"), testing::UnorderedElementsAre("p 0", "p 1", "p 2"));
+
+  server_->reconfigure(
+      "",
+      fmt::format("access to attrs=gidNumber filter=(objectClass=posixAccount) by dn.exact=\"{}\" none by * read\naccess to * by * read",
+                  kReader));
+  CollectingSink people;
+  end = read_accounts(people);
+  EXPECT_FALSE(is_complete(end));
+  EXPECT_THAT(failed(end), HasSubstr("3 entries show no gidNumber"));
+  EXPECT_EQ(people.users.size(), 3u) << "what else is known of them comes in";
+
+  server_->reconfigure(
+      "", fmt::format("access to attrs=gidNumber filter=(objectClass=posixGroup) by dn.exact=\"{}\" none by * read\naccess to * by * read",
+                      kReader));
+  CollectingSink groups;
+  end = read_accounts(groups);
+  EXPECT_FALSE(is_complete(end));
+  EXPECT_THAT(failed(end), HasSubstr("1 entries show no gidNumber"));
+  EXPECT_FALSE(groups.find_group("staff").complete);
+}
+
+TEST_F(SlapdLimits, AHiddenUidIsMissedWhereGroupsListPeopleByIt) {
+  hide("uid");
+  CollectingSink sink;
+  const auto end = read_accounts(sink);
+  EXPECT_FALSE(is_complete(end));
+  EXPECT_THAT(failed(end), HasSubstr("3 entries show no uid"));
+  EXPECT_EQ(sink.users.size(), 3u);
 }
 
 TEST_F(SlapdLimits, AHiddenUsernameSkipsAndAHiddenIdBreaksTheProof) {
