@@ -25,6 +25,8 @@ std::uint64_t limit(const Guard& guard, std::uint64_t active) {
   return std::min<std::uint64_t>(guard.ceiling, std::max(share, std::min<std::uint64_t>(guard.floor, active / 3)));
 }
 
+bool empties_too_many(std::uint64_t emptied, std::uint64_t of) { return emptied >= 3 && emptied * 2 >= of; }
+
 bool loses_too_many(std::uint64_t lost, std::uint64_t of) { return of >= 20 && lost * 2 > of; }
 
 std::optional<GuardTrip> trip(const Guard& guard, const GuardInput& plan) {
@@ -38,6 +40,12 @@ std::optional<GuardTrip> trip(const Guard& guard, const GuardInput& plan) {
     return found;
   if (auto found = counted(guard, "guard_groups", "groups", "suspend", plan.groups_leaving, plan.groups_active, plan.recent.groups))
     return found;
+  if (plan.complete && empties_too_many(plan.groups_emptied, plan.groups_listing))
+    return GuardTrip{
+        .reason = "guard_groups_emptied",
+        .detail = fmt::format("{} of {} groups that had members arrived without any: most likely the bind account has lost the "
+                              "right to read the member attribute",
+                              plan.groups_emptied, plan.groups_listing)};
   if (plan.halved_groups > 0)
     return GuardTrip{
         .reason = "guard_group_half",

@@ -25,14 +25,16 @@ struct GuardInput {
   std::uint64_t bindings_held = 0;                    ///< made by role mappings, before the plan
   std::uint64_t users_leaving = 0, groups_leaving = 0;
   std::uint64_t bindings_removed = 0, admin_bindings_removed = 0;
-  std::uint64_t halved_groups = 0;  ///< groups for which loses_too_many() is true
-  GroupLoss worst;                  ///< one of them, for the sentence
-  RecentLeaving recent;             ///< last 24 h, not approved (S16)
+  std::uint64_t halved_groups = 0;   ///< groups for which loses_too_many() is true
+  GroupLoss worst;                   ///< one of them, for the sentence
+  std::uint64_t groups_listing = 0;  ///< that arrived and had members by their own list before the plan
+  std::uint64_t groups_emptied = 0;  ///< of those, without any member now
+  RecentLeaving recent;              ///< last 24 h, not approved (S16)
 };
 
 struct GuardTrip {
-  std::string reason;  ///< "guard_empty_users" "guard_empty_groups" "guard_users" "guard_groups" "guard_group_half" "guard_bindings"
-                       ///< "guard_admin_binding"
+  std::string reason;  ///< "guard_empty_users" "guard_empty_groups" "guard_users" "guard_groups" "guard_groups_emptied"
+                       ///< "guard_group_half" "guard_bindings" "guard_admin_binding"
   std::string detail;  ///< a sentence with limit and numbers
 };
 
@@ -40,6 +42,9 @@ struct GuardTrip {
 [[nodiscard]] std::uint64_t limit(const Guard& guard, std::uint64_t active);
 /// 20 members or more, and more than half of them go.
 [[nodiscard]] bool loses_too_many(std::uint64_t lost, std::uint64_t of);
+/// 3 groups or more, and at least half of those that had members, list nobody any more: where the schema allows empty groups, this is what
+/// losing the right to read the member attribute looks like (S7).
+[[nodiscard]] bool empties_too_many(std::uint64_t emptied, std::uint64_t of);
 /// The first limit that the plan breaks; none = it may be applied.
 [[nodiscard]] std::optional<GuardTrip> trip(const Guard& guard, const GuardInput& plan);
 

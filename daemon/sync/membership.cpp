@@ -62,6 +62,7 @@ void Membership::open(std::uint32_t group_position, std::span<const Reference> r
   open_ = group_position;
   members_.clear();
   open_pending_ = pending_.size();
+  open_listed_ = 0;
   if (from_users_.empty()) return;
   if (!from_users_sorted_) std::sort(from_users_.begin(), from_users_.end());  // users come before groups: it is complete now
   from_users_sorted_ = true;
@@ -74,6 +75,7 @@ void Membership::open(std::uint32_t group_position, std::span<const Reference> r
 }
 
 void Membership::member(std::string_view reference) {
+  ++open_listed_;
   const auto hash = references_.hash(reference);
   if (const auto target = references_.find(hash)) {
     members_.push_back(*target);
@@ -94,6 +96,11 @@ std::span<const Target> Membership::close(bool complete) {
   if (!index_.groups[open_].held()) return members_;
   MemberSum sum;
   for (const auto member : members_) sum.add(hash_of(index_[member].id()));
+  if (complete && index_.groups[open_].active() && state.held.count > 0) {
+    // Whoever is a member by his own word only (a primary group) shows nothing of what the group's attribute held.
+    listing_ += open_listed_ > 0 ? 1 : 0;
+    emptied_ += open_listed_ == 0 && sum != state.held ? 1 : 0;
+  }
   if (sum != state.held || state.has_absent || pending_.size() != open_pending_) fed_[open_] = members_;
   return {};
 }

@@ -58,6 +58,10 @@ class Membership {
   [[nodiscard]] std::uint64_t dangling() const { return dangling_; }             ///< member values that name nobody who was read
   [[nodiscard]] std::uint64_t incomplete_groups() const { return incomplete_; }  ///< closed with complete = false
   [[nodiscard]] std::uint64_t ambiguous() const { return references_.ambiguous(); }
+  [[nodiscard]] bool contradicted() const { return contradicted_; }  ///< `still_listed` said yes: the names of the feed do not fit together
+  /// Groups that held members which they list themselves, and how many of them arrived without a single one.
+  [[nodiscard]] std::uint64_t groups_that_listed() const { return listing_ + emptied_; }
+  [[nodiscard]] std::uint64_t groups_emptied() const { return emptied_; }
   /// Groups that are members of themselves, directly or through others. After finish().
   [[nodiscard]] std::uint64_t groups_in_loops() const;
   [[nodiscard]] std::size_t bytes() const;
@@ -111,9 +115,13 @@ class Membership {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> nested_;  ///< (group, member group), for finding loops
   std::uint32_t open_ = 0;
   std::size_t open_pending_ = 0;
+  std::uint64_t open_listed_ = 0;  ///< member values of the open group
   std::vector<Target> members_;
   std::uint64_t dangling_ = 0;
   std::uint64_t incomplete_ = 0;
+  std::uint64_t listing_ = 0, emptied_ = 0;
+  std::vector<std::uint32_t> with_strangers_;  ///< held groups that list a name which nobody has; sorted
+  bool contradicted_ = false;
 };
 
 }  // namespace rosterd::sync

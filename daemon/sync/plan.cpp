@@ -358,6 +358,8 @@ Result<Closed> Plan::close(const connectors::FeedEnd& end, connectors::Connector
       ++guard.halved_groups;
       if (loss.lost > guard.worst.lost) guard.worst = loss;
     }
+  guard.groups_listing = members_.groups_that_listed();
+  guard.groups_emptied = members_.groups_emptied();
   if (out.complete) {
     if (auto ok = stage_removed_bindings(guard); !ok) return fail(ok.error());
     if (auto ok = stage_absent(inputs_, index_, absence.of, *writer_); !ok) return fail(ok.error());

@@ -78,6 +78,19 @@ TEST(GuardTable, HalfOfAGroupOfTwentyOrMore) {
   EXPECT_EQ(reason(plan), "guard_group_half");
 }
 
+TEST(GuardTable, SeveralGroupsThatAllArriveWithoutMembers) {
+  EXPECT_TRUE(empties_too_many(3, 3));
+  EXPECT_TRUE(empties_too_many(3, 6));
+  EXPECT_FALSE(empties_too_many(3, 7));
+  EXPECT_FALSE(empties_too_many(2, 2)) << "two may well have been emptied";
+  auto plan = users(100, 0);
+  plan.groups_listing = 4;
+  plan.groups_emptied = 3;
+  EXPECT_EQ(reason(plan), "guard_groups_emptied");
+  plan.complete = false;
+  EXPECT_EQ(reason(plan), "") << "a partial read removes nobody";
+}
+
 TEST(GuardTable, MappedBindingsFollowTheSameFormula) {
   for (const auto& row : kTable) {
     auto plan = users(1, 0);
