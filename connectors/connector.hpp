@@ -3,6 +3,7 @@
 // means and how completeness was proved. What follows from it is daemon/sync's business; how it is stored is the store's.
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -77,6 +78,12 @@ struct Presence {
   std::string trouble;      ///< in words, when any is Unknown
 };
 
+/// A group and some who were its members, whom a read found listed no more.
+struct Unlisted {
+  ExternalId group;
+  std::vector<ExternalId> members;
+};
+
 /// One line of what `test` found: {"bind", true, "bound as cn=rosterd,dc=acme"}.
 struct Finding {
   std::string step;  ///< "settings", "resolve", "connect", "tls", "bind", "users", "groups", "stable id"
@@ -95,6 +102,10 @@ class Connector {
   [[nodiscard]] virtual Result<FeedEnd> read(const Cursor& from, FeedSink& sink, std::stop_token stop) = 0;
   /// Which of these ids still exist, which are gone, which could not be told. Asked before anybody is suspended.
   [[nodiscard]] virtual Result<Presence> verify(PrincipalType type, std::span<const ExternalId> ids, std::stop_token stop) = 0;
+  /// The position of the first of these groups that lists one of its members at this moment, whatever both are called by now; none when no
+  /// group lists anybody of them. Asked before memberships are removed from groups that also name somebody who was not read: that may be
+  /// the new name of one who was renamed while the read went on. Who cannot be found at all is listed nowhere. Error = could not be told.
+  [[nodiscard]] virtual Result<std::optional<std::size_t>> still_listed(std::span<const Unlisted> groups, std::stop_token stop) = 0;
   /// Whether the bind identity can read this very object (a container's DN). Error = could not be told.
   [[nodiscard]] virtual Result<bool> readable(std::string_view entry, std::stop_token stop) = 0;
   /// The normal form of the object that contains this entry; empty where the directory has no containers. Pure, no I/O.

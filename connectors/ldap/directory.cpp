@@ -12,46 +12,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::size_t kIdsPerFilter = 64;  // sync-rules §11
 constexpr std::string_view kSecrets[] = {"/bind_password"};
-
-std::string id_filter(const Settings& settings, std::span<const ExternalId> ids, std::span<const std::size_t> which) {
-  std::string out = "(|";
-  for (const auto index : which) {
-    const auto raw = server_id(settings.id_encoding, ids[index].value);
-    if (!raw) continue;
-    switch (settings.id_encoding) {
-      case IdEncoding::Text:
-        out += equals(settings.id_attribute, *raw);
-        break;
-      case IdEncoding::Raw16Be:
-      case IdEncoding::Raw16Ms:
-        out += equals_binary(settings.id_attribute, *raw);
-        break;
-    }
-  }
-  return out += ')';
-}
-
-/// Searches for ids, marks those found. Gives the result code; text and an error of the connection go into `trouble`.
-Result<int> look_for(Client& client, const Settings& settings, Search search, std::span<const ExternalId> ids,
-                     std::span<const std::size_t> which, Present found_as, std::vector<Present>& of, std::string& trouble) {
-  search.attributes = {settings.id_attribute};
-  std::string id;
-  const auto end = client.search(search, [&](const Entry& entry) {
-    const auto values = entry.find(settings.id_attribute);
-    if (values.size() != 1 || !canonical_id(settings.id_encoding, values.front(), id)) return true;
-    for (const auto index : which)
-      if (ids[index].value == id) of[index] = found_as;
-    return true;
-  });
-  if (!end) {
-    trouble = end.error().what;
-    return fail(end.error());
-  }
-  if (end->code != code::kSuccess) trouble = fmt::format("searching {}: {}", search.base, in_words(end->code, end->text));
-  return end->code;
-}
 
 Result<std::vector<Network>> networks(const ConnectorOptions& options) {
   std::vector<Network> out;
@@ -138,82 +99,26 @@ Result<FeedEnd> Directory::read(const Cursor& from, FeedSink& sink, std::stop_to
   return end;
 }
 
-std::vector<std::string> Directory::wider_bases(const Part& part) const {
-  std::vector<std::string> out{part.base};
-  const auto add = [&out](const std::string& base) {
-    const auto normal = normal_dn(base);
-    // A base inside one that is searched anyway adds nothing; a wider one replaces what lies in it.
-    for (const auto& have : out)
-      if (is_within(normal, normal_dn(have))) return;
-    std::erase_if(out, [&normal](const std::string& have) { return is_within(normal_dn(have), normal); });
-    out.push_back(base);
-  };
-  add(settings_.users.base);
-  if (settings_.groups) add(settings_.groups->base);
-  return out;
-}
-
 Result<Presence> Directory::verify(PrincipalType type, std::span<const ExternalId> ids, std::stop_token stop) {
-  Presence out;
-  out.of.assign(ids.size(), Present::Unknown);
-  if (ids.empty()) return out;
-  if (type != PrincipalType::User && !(type == PrincipalType::Group && settings_.groups)) {
-    out.trouble = "the source reads no objects of this kind";
-    return out;
-  }
-  const Part& part = type == PrincipalType::User ? static_cast<const Part&>(settings_.users) : *settings_.groups;
+  const Part* part = nullptr;
+  if (type == PrincipalType::User) part = &settings_.users;
+  if (type == PrincipalType::Group && settings_.groups) part = &*settings_.groups;
+  // Groups that were taken out of the settings: whether they exist or not, the source is no longer about them.
+  if (ids.empty() || part == nullptr) return Presence{.of = std::vector<Present>(ids.size(), Present::OutOfScope), .trouble = {}};
   const auto client = Client::open(settings_.target, limits(), std::move(stop));
   if (!client) return fail(client.error(), "verifying");
-  const auto server = read_root_dse(**client);
-  if (!server) return fail(server.error(), "verifying");
-  const auto bases = wider_bases(part);
+  auto presence = ldap::verify(**client, settings_, *part, ids);
+  if (!presence) return fail(presence.error(), "verifying");
+  return presence;
+}
 
-  for (std::size_t begin = 0; begin < ids.size(); begin += kIdsPerFilter) {
-    std::vector<std::size_t> batch;
-    for (std::size_t i = begin; i < std::min(ids.size(), begin + kIdsPerFilter); ++i) {
-      if (server_id(settings_.id_encoding, ids[i].value)) {
-        batch.push_back(i);
-      } else {
-        out.trouble = fmt::format("\"{}\" can not be an id of {}", ids[i].value, settings_.id_attribute);
-      }
-    }
-    if (batch.empty()) continue;
-    const auto filter = id_filter(settings_, ids, batch);
-    std::string trouble;
-    const auto own = look_for(**client, settings_, {.base = part.base, .scope = part.scope, .filter = both(part.filter, filter)}, ids,
-                              batch, Present::InScope, out.of, trouble);
-    if (!own && own.error().code == Errc::Stopped) return fail(own.error(), "verifying");
-    bool certain = own && *own == code::kSuccess;
-    const auto missing = [&] {
-      std::erase_if(batch, [&](std::size_t i) { return out.of[i] != Present::Unknown; });
-      return !batch.empty();
-    };
-    for (const auto& base : bases) {
-      if (!missing() || client.value()->is_lost()) break;
-      const auto wide = look_for(**client, settings_, {.base = base, .scope = Scope::Subtree, .filter = filter}, ids, batch,
-                                 Present::OutOfScope, out.of, trouble);
-      if (!wide && wide.error().code == Errc::Stopped) return fail(wide.error(), "verifying");
-      certain = certain && wide && *wide == code::kSuccess;
-    }
-    // The naming contexts tell "moved away" from "deleted". Where the account may not search them, both leave all the same.
-    for (const auto& context : server->naming_contexts) {
-      if (!certain || !missing() || client.value()->is_lost()) break;
-      if (!is_within(normal_dn(part.base), normal_dn(context))) continue;
-      std::string hidden;
-      const auto wide = look_for(**client, settings_, {.base = context, .scope = Scope::Subtree, .filter = filter}, ids, batch,
-                                 Present::OutOfScope, out.of, hidden);
-      if (!wide && wide.error().code == Errc::Stopped) return fail(wide.error(), "verifying");
-      const bool tolerable = wide && (*wide == code::kSuccess || *wide == code::kNoSuchObject || *wide == code::kInsufficientAccess);
-      if (!tolerable) {
-        certain = false;
-        trouble = hidden;
-      }
-    }
-    if (missing() && certain)
-      for (const auto i : batch) out.of[i] = Present::Gone;
-    if (!certain && out.trouble.empty()) out.trouble = trouble;
-  }
-  return out;
+Result<std::optional<std::size_t>> Directory::still_listed(std::span<const Unlisted> groups, std::stop_token stop) {
+  if (groups.empty()) return std::nullopt;
+  const auto client = Client::open(settings_.target, limits(), std::move(stop));
+  if (!client) return fail(client.error(), "asking for members");
+  auto listed = ldap::still_listed(**client, settings_, groups);
+  if (!listed) return fail(listed.error(), "asking for members");
+  return listed;
 }
 
 Result<bool> Directory::readable(std::string_view entry, std::stop_token stop) {

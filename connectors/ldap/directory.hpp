@@ -14,13 +14,13 @@ class Directory final : public Connector {
 
   [[nodiscard]] Result<FeedEnd> read(const Cursor& from, FeedSink& sink, std::stop_token stop) override;
   [[nodiscard]] Result<Presence> verify(PrincipalType type, std::span<const ExternalId> ids, std::stop_token stop) override;
+  [[nodiscard]] Result<std::optional<std::size_t>> still_listed(std::span<const Unlisted> groups, std::stop_token stop) override;
   [[nodiscard]] Result<bool> readable(std::string_view entry, std::stop_token stop) override;
   [[nodiscard]] std::string container_of(std::string_view entry) const override;
   [[nodiscard]] std::vector<Finding> test(std::stop_token stop) override;
 
  private:
   [[nodiscard]] Limits limits() const;
-  [[nodiscard]] std::vector<std::string> wider_bases(const Part& part) const;
   void test_part(Client& client, std::string_view name, const Part& part, std::vector<Finding>& findings, bool& any_id);
 
   Settings settings_;

@@ -16,10 +16,12 @@ ReferenceHash ReferenceTable::hash(std::string_view reference) const {
 }
 
 void ReferenceTable::add(const ReferenceHash& reference, Target target) {
-  const auto same = [&](std::uint32_t at) { return entries_[at].high == reference.high && entries_[at].low == reference.low; };
-  if (const auto known = slots_.find(reference.high, same)) {
+  if (const auto known = position(reference)) {
     auto& named = entries_[*known];
-    if (named.target == target || named.target == kNobody) return;
+    if (named.target == target) return;
+    namesakes_.push_back(target);
+    if (named.target == kNobody) return;
+    namesakes_.push_back(named.target);
     named.target = kNobody;
     ++ambiguous_;
     return;
@@ -29,10 +31,18 @@ void ReferenceTable::add(const ReferenceHash& reference, Target target) {
   slots_.insert(at, [&](std::uint32_t position) { return entries_[position].high; });
 }
 
+std::optional<std::uint32_t> ReferenceTable::position(const ReferenceHash& reference) const {
+  return slots_.find(reference.high,
+                     [&](std::uint32_t at) { return entries_[at].high == reference.high && entries_[at].low == reference.low; });
+}
+
+bool ReferenceTable::is_ambiguous(const ReferenceHash& reference) const {
+  const auto at = position(reference);
+  return at && entries_[*at].target == kNobody;
+}
+
 std::optional<Target> ReferenceTable::find(const ReferenceHash& reference) const {
-  const auto at = slots_.find(reference.high, [&](std::uint32_t position) {
-    return entries_[position].high == reference.high && entries_[position].low == reference.low;
-  });
+  const auto at = position(reference);
   if (!at || entries_[*at].target == kNobody) return std::nullopt;
   return entries_[*at].target;
 }

@@ -173,8 +173,12 @@ class ReferenceTable {
   /// A reference that names two entries names nobody from then on.
   void add(const ReferenceHash& reference, Target target);
   [[nodiscard]] std::optional<Target> find(const ReferenceHash& reference) const;
+  /// It was read, of two entries.
+  [[nodiscard]] bool is_ambiguous(const ReferenceHash& reference) const;
   [[nodiscard]] std::uint64_t ambiguous() const { return ambiguous_; }
-  [[nodiscard]] std::size_t bytes() const { return entries_.bytes() + slots_.bytes(); }
+  /// Whoever has a reference that another has as well; the same more than once.
+  [[nodiscard]] const std::vector<Target>& namesakes() const { return namesakes_; }
+  [[nodiscard]] std::size_t bytes() const { return entries_.bytes() + slots_.bytes() + namesakes_.capacity() * sizeof(Target); }
 
  private:
   struct Named {
@@ -183,10 +187,12 @@ class ReferenceTable {
     Target target;
   };
   static_assert(sizeof(Named) == 16);
+  [[nodiscard]] std::optional<std::uint32_t> position(const ReferenceHash& reference) const;
   KeyedHash hash_;
   Chunked<Named> entries_;
   Slots slots_;
   std::uint64_t ambiguous_ = 0;
+  std::vector<Target> namesakes_;
 };
 
 struct HeldIndex {

@@ -5,9 +5,10 @@
 namespace rosterd::sync {
 namespace {
 
+bool before(Target a, Target b) { return std::pair(a.type(), a.at()) < std::pair(b.type(), b.at()); }
+
 void sort_unique(std::vector<Target>& members) {
-  const auto less = [](Target a, Target b) { return std::pair(a.type(), a.at()) < std::pair(b.type(), b.at()); };
-  std::sort(members.begin(), members.end(), less);
+  std::sort(members.begin(), members.end(), before);
   members.erase(std::unique(members.begin(), members.end()), members.end());
 }
 
@@ -112,6 +113,8 @@ void Membership::resolve_pending(std::vector<std::pair<std::uint32_t, Target>>& 
     const auto target = references_.find(one.reference);
     if (!target) {
       ++dangling_;
+      // A name that two have is known, and names nobody on purpose.
+      if (index_.groups[one.group].held() && !references_.is_ambiguous(one.reference)) with_strangers_.push_back(one.group);
       continue;
     }
     if (target->type() == PrincipalType::Group) nested_.emplace_back(one.group, target->at());
@@ -122,6 +125,8 @@ void Membership::resolve_pending(std::vector<std::pair<std::uint32_t, Target>>& 
     }
   }
   pending_ = {};
+  std::sort(with_strangers_.begin(), with_strangers_.end());
+  with_strangers_.erase(std::unique(with_strangers_.begin(), with_strangers_.end()), with_strangers_.end());
   const auto less = [](const auto& a, const auto& b) {
     return std::tuple(a.first, a.second.type(), a.second.at()) < std::tuple(b.first, b.second.type(), b.second.at());
   };
@@ -147,7 +152,7 @@ class Membership::Fetch final : public HeldSink {
 };
 
 Result<void> Membership::finish(Store& store, const TenantId& tenant, SourceId source, TimePoint purge_before, bool may_remove,
-                                const std::function<Result<void>(const EdgeStep&)>& use) {
+                                const StillListed& still_listed, const std::function<Result<void>(const EdgeStep&)>& use) {
   if (!looked_up_) prepare_lookups();
   std::vector<std::pair<std::uint32_t, Target>> added_to_new;
   resolve_pending(added_to_new);
@@ -165,34 +170,56 @@ Result<void> Membership::finish(Store& store, const TenantId& tenant, SourceId s
   Fetch fetch(*this);
   if (auto ok = store.load_held(tenant, source, purge_before, fetch); !ok)
     return fail(ok.error(), "reading the members of {} groups", fed_.size());
-  return compare(fetch.edges, may_remove, use);
+  return compare(fetch.edges, may_remove, still_listed, use);
 }
 
-Result<void> Membership::compare(std::vector<HeldEdge>& held, bool may_remove, const std::function<Result<void>(const EdgeStep&)>& use) {
+Result<void> Membership::compare(std::vector<HeldEdge>& held, bool may_remove, const StillListed& still_listed,
+                                 const std::function<Result<void>(const EdgeStep&)>& use) {
+  const auto unlisted = add_missing(held, use);
+  if (!unlisted) return fail(unlisted.error());
+  if (!may_remove || unlisted->empty()) return {};
+  const auto steps = removals(*unlisted);
+  if (const auto doubts = doubtful(steps); !doubts.empty()) {
+    const auto listed = still_listed(doubts);
+    if (!listed) return fail(listed.error());
+    contradicted_ = *listed;
+    if (contradicted_) return {};
+  }
+  for (const auto& step : steps)
+    if (auto ok = use(step); !ok) return ok;
+  return {};
+}
+
+/// Gives what is held and not listed.
+Result<std::vector<Membership::HeldEdge>> Membership::add_missing(std::vector<HeldEdge>& held,
+                                                                  const std::function<Result<void>(const EdgeStep&)>& use) {
   std::sort(held.begin(), held.end());
   std::vector<std::uint32_t> order;
   for (const auto& [position, members] : fed_) order.push_back(position);
   std::sort(order.begin(), order.end());
-  std::vector<HeldEdge> removed;
+  std::vector<HeldEdge> unlisted;
   for (const auto position : order) {
     auto& members = fed_[position];
     std::sort(members.begin(), members.end(), [&](Target a, Target b) { return index_[a].id() < index_[b].id(); });
     auto at = std::lower_bound(held.begin(), held.end(), HeldEdge{.group = position, .member = 0});
     for (const auto member : members) {
       const auto row = index_[member].id().value;
-      for (; at != held.end() && at->group == position && at->member < row; ++at) removed.push_back(*at);
+      for (; at != held.end() && at->group == position && at->member < row; ++at) unlisted.push_back(*at);
       if (at != held.end() && at->group == position && at->member == row) {
         ++at;
       } else if (auto ok = use({.kind = ChangeKind::EdgeAdded, .group = position, .member = member, .held = 0}); !ok) {
-        return ok;
+        return fail(ok.error());
       }
     }
-    for (; at != held.end() && at->group == position; ++at) removed.push_back(*at);
+    for (; at != held.end() && at->group == position; ++at) unlisted.push_back(*at);
   }
-  if (!may_remove || removed.empty()) return {};
+  return unlisted;
+}
+
+std::vector<EdgeStep> Membership::removals(const std::vector<HeldEdge>& unlisted) {
   // From rows back to entries: one walk over the index beats a table of a million rows that is hardly ever needed.
   std::unordered_map<std::uint64_t, Target> entries;
-  for (const auto& edge : removed) entries.emplace(edge.member, Target());
+  for (const auto& edge : unlisted) entries.emplace(edge.member, Target());
   std::unordered_set<std::uint64_t> known;
   for (const auto type : {PrincipalType::User, PrincipalType::Group})
     for (std::uint32_t at = 0; at < index_.of(type).size(); ++at)
@@ -200,14 +227,27 @@ Result<void> Membership::compare(std::vector<HeldEdge>& held, bool may_remove, c
         found->second = Target(type, at);
         known.insert(found->first);
       }
-  for (const auto& edge : removed) {
+  std::vector<EdgeStep> out;
+  for (const auto& edge : unlisted) {
     if (!known.contains(edge.member)) continue;  // not of this source (S33)
     const auto member = entries[edge.member];
     if (!index_[member].read() || group(edge.group).incomplete) continue;
-    if (auto ok = use({.kind = ChangeKind::EdgeRemoved, .group = edge.group, .member = member, .held = group(edge.group).held.count}); !ok)
-      return ok;
+    out.push_back({.kind = ChangeKind::EdgeRemoved, .group = edge.group, .member = member, .held = group(edge.group).held.count});
   }
-  return {};
+  return out;
+}
+
+/// Those from groups that list a stranger, who may be the very member under another name. Not those whose own name is another's too: the
+/// directory lists them by it for as long as it likes.
+std::vector<EdgeStep> Membership::doubtful(const std::vector<EdgeStep>& removals) const {
+  std::vector<EdgeStep> out;
+  auto namesakes = references_.namesakes();
+  sort_unique(namesakes);
+  for (const auto& step : removals)
+    if (std::binary_search(with_strangers_.begin(), with_strangers_.end(), step.group) &&
+        !std::binary_search(namesakes.begin(), namesakes.end(), step.member, before))
+      out.push_back(step);
+  return out;
 }
 
 /// Tarjan's strongly connected components without recursion, since chains may be as deep as somebody likes.
@@ -276,6 +316,7 @@ std::size_t Membership::bytes() const {
   std::size_t total = references_.bytes() + groups_.capacity() * sizeof(Group) + away_.capacity() * sizeof(away_[0]) +
                       absent_edges_.capacity() * sizeof(AbsentEdge) + from_users_.capacity() * sizeof(FromUser) +
                       pending_.capacity() * sizeof(Pending) + nested_.capacity() * sizeof(nested_[0]) + group_of_row_.size() * 48;
+  total += with_strangers_.capacity() * sizeof(std::uint32_t);
   for (const auto& [position, members] : fed_) total += 64 + members.capacity() * sizeof(Target);
   return total;
 }

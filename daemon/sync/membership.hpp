@@ -33,6 +33,9 @@ struct EdgeStep {
   std::uint64_t held = 0;  ///< members of the group before the run (for the guard), with EdgeRemoved
 };
 
+/// Asked about removals from groups that also name somebody unknown: whether the directory, asked now, lists one of those members still.
+using StillListed = std::function<Result<bool>(std::span<const EdgeStep> removals)>;
+
 class Membership {
  public:
   explicit Membership(HeldIndex& index) : index_(index) {}
@@ -52,8 +55,11 @@ class Membership {
 
   /// The feed has ended: resolves members that named groups read later, and compares. Every difference goes to `use`, removals only
   /// when `may_remove`; a removal is left out where the member itself was not delivered (sync-rules S23: edges of the absent stay).
+  ///
+  /// People are read before groups: whoever is renamed in between is listed under a name that nobody had, and his membership looks
+  /// removed. `still_listed` is asked when there are both in one group; when it says yes, nothing is removed at all.
   [[nodiscard]] Result<void> finish(Store& store, const TenantId& tenant, SourceId source, TimePoint purge_before, bool may_remove,
-                                    const std::function<Result<void>(const EdgeStep&)>& use);
+                                    const StillListed& still_listed, const std::function<Result<void>(const EdgeStep&)>& use);
 
   [[nodiscard]] std::uint64_t dangling() const { return dangling_; }             ///< member values that name nobody who was read
   [[nodiscard]] std::uint64_t incomplete_groups() const { return incomplete_; }  ///< closed with complete = false
@@ -98,7 +104,12 @@ class Membership {
   [[nodiscard]] Group& group(std::uint32_t at);
   void prepare_lookups();
   void resolve_pending(std::vector<std::pair<std::uint32_t, Target>>& added_to_new);
-  [[nodiscard]] Result<void> compare(std::vector<HeldEdge>& held, bool may_remove, const std::function<Result<void>(const EdgeStep&)>& use);
+  [[nodiscard]] Result<void> compare(std::vector<HeldEdge>& held, bool may_remove, const StillListed& still_listed,
+                                     const std::function<Result<void>(const EdgeStep&)>& use);
+  [[nodiscard]] Result<std::vector<HeldEdge>> add_missing(std::vector<HeldEdge>& held,
+                                                          const std::function<Result<void>(const EdgeStep&)>& use);
+  [[nodiscard]] std::vector<EdgeStep> removals(const std::vector<HeldEdge>& unlisted);
+  [[nodiscard]] std::vector<EdgeStep> doubtful(const std::vector<EdgeStep>& removals) const;
 
   HeldIndex& index_;
   KeyedHash hash_;

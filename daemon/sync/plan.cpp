@@ -8,6 +8,7 @@ namespace rosterd::sync {
 // A directory that says one stable id of thousands of entries has the wrong attribute configured as id; keeping them all would cost memory.
 constexpr std::size_t kMostConflicts = 10'000;
 constexpr std::size_t kEdgeBatch = 1'000;
+constexpr std::size_t kAskedAtOnce = 4'096;  // memberships in one question to the directory
 
 Plan::Plan(const PlanInputs& inputs) : inputs_(inputs), members_(index_) {
   for (const auto& role : inputs.roles) {
@@ -256,21 +257,34 @@ Result<void> Plan::stage_edge(ChangeKind kind, std::uint32_t group, Target membe
   return edges_.size() < kEdgeBatch ? Result<void>() : flush_edges();
 }
 
+/// Stable ids of those that are held, by row.
+Result<std::unordered_map<std::uint64_t, std::string>> Plan::texts_of(std::span<const Target> targets) const {
+  std::unordered_map<std::uint64_t, std::string> out;
+  for (const auto type : {PrincipalType::User, PrincipalType::Group}) {
+    std::set<PrincipalId> rows;
+    for (const auto target : targets)
+      if (target.type() == type && index_[target].held()) rows.insert(index_[target].id());
+    if (rows.empty()) continue;
+    const std::vector<PrincipalId> asked(rows.begin(), rows.end());
+    auto entries = inputs_.store.held_entries(inputs_.work.lease.tenant, inputs_.work.source.id, type, asked);
+    if (!entries) return fail(entries.error(), "looking up members");
+    for (auto& entry : *entries) out.emplace(entry.id.value, std::move(entry.external_id));
+  }
+  return out;
+}
+
 Result<void> Plan::flush_edges() {
   // Whoever reads the plan wants to know who is meant: the index holds no texts, so those of held objects are looked up by the batch.
   std::unordered_map<std::uint64_t, std::string> held;
   if (!writer_->eager()) {
-    for (const auto type : {PrincipalType::User, PrincipalType::Group}) {
-      std::set<PrincipalId> rows;
-      for (const auto& edge : edges_)
-        for (const auto end : {Target(PrincipalType::Group, edge.group), edge.member})
-          if (end.type() == type && index_[end].held()) rows.insert(index_[end].id());
-      if (rows.empty()) continue;
-      const std::vector<PrincipalId> asked(rows.begin(), rows.end());
-      auto entries = inputs_.store.held_entries(inputs_.work.lease.tenant, inputs_.work.source.id, type, asked);
-      if (!entries) return fail(entries.error(), "looking up members");
-      for (auto& entry : *entries) held.emplace(entry.id.value, std::move(entry.external_id));
+    std::vector<Target> ends;
+    for (const auto& edge : edges_) {
+      ends.emplace_back(PrincipalType::Group, edge.group);
+      ends.push_back(edge.member);
     }
+    auto texts = texts_of(ends);
+    if (!texts) return fail(texts.error());
+    held = std::move(*texts);
   }
   const auto text_of = [&](Target target) {
     const auto found = held.find(index_[target].id().value);
@@ -309,6 +323,43 @@ Result<void> Plan::stage_removed_bindings(GuardInput& guard) {
   return {};
 }
 
+/// S13 for memberships. True as soon as one of them is there after all, or nobody can tell.
+Result<bool> Plan::still_listed(std::span<const EdgeStep> removals, connectors::Connector& directory, const std::stop_token& stop) {
+  inputs_.control.phase("verifying members");
+  for (std::size_t begin = 0; begin < removals.size(); begin += kAskedAtOnce) {
+    const auto batch = removals.subspan(begin, std::min(kAskedAtOnce, removals.size() - begin));
+    std::vector<Target> ends;
+    for (const auto& step : batch) {
+      ends.emplace_back(PrincipalType::Group, step.group);
+      ends.push_back(step.member);
+    }
+    const auto texts = texts_of(ends);
+    if (!texts) return fail(texts.error());
+    const auto text_of = [&](Target target) {
+      const auto found = texts->find(index_[target].id().value);
+      return ExternalId{found == texts->end() ? std::string() : found->second};
+    };
+    std::vector<connectors::Unlisted> asked;  // the steps come group by group
+    std::optional<std::uint32_t> last;
+    for (const auto& step : batch) {
+      if (last != step.group) asked.push_back({.group = text_of(Target(PrincipalType::Group, step.group)), .members = {}});
+      last = step.group;
+      asked.back().members.push_back(text_of(step.member));
+    }
+    const auto listed = directory.still_listed(asked, stop);
+    if (!listed && listed.error().code == Errc::Stopped) return fail(listed.error(), "verifying members");
+    if (!listed)
+      not_fitting_ = fmt::format("whether members that are listed no more were only renamed could not be told: {}", listed.error().what);
+    else if (*listed && **listed < asked.size())
+      not_fitting_ = fmt::format(
+          "members of {} are still listed, under names that nobody had when people were read: the directory has changed "
+          "meanwhile",
+          asked[**listed].group.value);
+    if (!not_fitting_.empty()) return true;
+  }
+  return false;
+}
+
 void Plan::mark_dropped(const std::vector<ExternalId>& ids) {
   for (const auto& id : ids)
     for (const auto type : {PrincipalType::User, PrincipalType::Group})
@@ -343,15 +394,22 @@ Result<Closed> Plan::close(const connectors::FeedEnd& end, connectors::Connector
   inputs_.control.phase("comparing members");
   auto& guard = out.guard;
   std::map<std::uint32_t, GroupLoss> losses;
-  const auto compared = members_.finish(inputs_.store, inputs_.work.lease.tenant, inputs_.work.source.id, inputs_.purge_before,
-                                        out.complete, [&](const EdgeStep& step) -> Result<void> {
-                                          if (step.kind == ChangeKind::EdgeRemoved) {
-                                            auto& loss = losses[step.group];
-                                            loss = {.group = index_.groups[step.group].id(), .lost = loss.lost + 1, .of = step.held};
-                                          }
-                                          return stage_edge(step.kind, step.group, step.member);
-                                        });
+  const auto compared = members_.finish(
+      inputs_.store, inputs_.work.lease.tenant, inputs_.work.source.id, inputs_.purge_before, out.complete,
+      [&](std::span<const EdgeStep> removals) { return still_listed(removals, directory, stop); },
+      [&](const EdgeStep& step) -> Result<void> {
+        if (step.kind == ChangeKind::EdgeRemoved) {
+          auto& loss = losses[step.group];
+          loss = {.group = index_.groups[step.group].id(), .lost = loss.lost + 1, .of = step.held};
+        }
+        return stage_edge(step.kind, step.group, step.member);
+      });
   if (!compared) return fail(compared.error());
+  if (members_.contradicted()) {
+    out.complete = false;
+    out.incomplete = not_fitting_;
+    out.notices.push_back({.code = "incomplete_after_all", .text = not_fitting_, .count = 1});
+  }
   if (auto ok = flush_edges(); !ok) return fail(ok.error());
   for (const auto& [group, loss] : losses)
     if (loses_too_many(loss.lost, loss.of)) {

@@ -80,6 +80,9 @@ class Plan final : public connectors::FeedSink {
   [[nodiscard]] Result<void> stage_edge(ChangeKind kind, std::uint32_t group, Target member);
   [[nodiscard]] Result<void> flush_edges();
   [[nodiscard]] Result<void> stage_removed_bindings(GuardInput& guard);
+  [[nodiscard]] Result<bool> still_listed(std::span<const EdgeStep> removals, connectors::Connector& directory,
+                                          const std::stop_token& stop);
+  [[nodiscard]] Result<std::unordered_map<std::uint64_t, std::string>> texts_of(std::span<const Target> targets) const;
   void mark_dropped(const std::vector<ExternalId>& ids);
   void add_notices(std::vector<Notice>& notices) const;
   /// Text of an id that is new in this run; empty for held ones, whose row says it, and in a first load, which keeps no texts.
@@ -109,6 +112,7 @@ class Plan final : public connectors::FeedSink {
   std::set<Hash128> conflicting_;
   std::map<Hash128, UserRecord> repeated_users_;
   std::uint64_t repeated_ = 0;
+  std::string not_fitting_;            ///< in words: the memberships that were read contradict the directory as it is now
   std::optional<std::uint32_t> open_;  ///< the group being read; none while one is passed over
   std::string content_;
   std::optional<Error> error_;

@@ -88,6 +88,58 @@ TEST_F(SambaAd, VerifyFindsIdsByTheirBytes) {
       << presence->trouble;
 }
 
+TEST_F(SambaAd, AnAccountWhoseStateIsHiddenIsSkippedAndTheReadIsNotComplete) {
+  server_->tool({"user", "create", "reader", "Passw0rd.123"});
+  const auto shown = server_->tool({"user", "show", "reader", "--attributes=objectSid"});
+  const auto at = shown.find("S-1-5-");
+  const auto sid = shown.substr(at, shown.find('\n', at) - at);
+  auto json = settings();
+  json.replace(json.find(PrivateSamba::admin_dn()), PrivateSamba::admin_dn().size(), "reader@example.test");
+  const auto read_as_reader = [&](CollectingSink& sink) {
+    Result<FeedEnd> end = fail(Errc::Internal, "not run");
+    server_->run([&] { end = make_ldap(json)->read({}, sink, {}); });
+    if (!end) throw std::runtime_error(end.error().what);
+    return std::move(*end);
+  };
+  CollectingSink before;
+  auto end = read_as_reader(before);
+  EXPECT_TRUE(is_complete(end)) << failed(end) << "an ordinary account may read all of it";
+  EXPECT_FALSE(before.find_user("bob").enabled);
+
+  const auto hide = [&](const char* attribute) {
+    server_->tool(
+        {"dsacl", "set", "--objectdn=CN=bob,CN=Users," + PrivateSamba::base_dn(), fmt::format("--sddl=(OD;;RP;{};;{})", attribute, sid)});
+  };
+  hide("bf967a00-0de6-11d0-a285-00aa003049e2");  // primaryGroupID
+  CollectingSink without_group;
+  end = read_as_reader(without_group);
+  EXPECT_FALSE(is_complete(end));
+  EXPECT_THAT(failed(end), HasSubstr("1 entries show no primaryGroupID"));
+  EXPECT_FALSE(without_group.find_user("bob").enabled) << "his state is known";
+
+  hide("bf967a68-0de6-11d0-a285-00aa003049e2");  // userAccountControl
+  CollectingSink without_state;
+  end = read_as_reader(without_state);
+  EXPECT_FALSE(is_complete(end));
+  EXPECT_THAT(failed(end), HasSubstr("1 entries show no userAccountControl"));
+  ASSERT_EQ(without_state.skips.size(), 1u);
+  EXPECT_THAT(without_state.skips[0].entry, HasSubstr("bob"));
+}
+
+TEST_F(SambaAd, WhoeverWasRenamedIsFoundInTheGroupThatListsHisNewName) {
+  CollectingSink sink;
+  const auto end = read(sink);
+  ASSERT_TRUE(end) << end.error().what;
+  const std::vector<Unlisted> asked = {{sink.find_group("everyone").record.id, {sink.find_user("ada").id}},
+                                       {sink.find_group("devs").record.id, {sink.find_user("carla").id, sink.find_user("ada").id}}};
+  Result<std::optional<std::size_t>> listed = fail(Errc::Internal, "not run");
+  server_->modify("dn: CN=ada,CN=Users," + PrivateSamba::base_dn() + "\nchangetype: modrdn\nnewrdn: CN=lovelace\ndeleteoldrdn: 1\n");
+  server_->run([&] { listed = make_ldap(settings())->still_listed(asked, {}); });  // the server has rewritten member by itself
+  server_->modify("dn: CN=lovelace,CN=Users," + PrivateSamba::base_dn() + "\nchangetype: modrdn\nnewrdn: CN=ada\ndeleteoldrdn: 1\n");
+  ASSERT_TRUE(listed) << listed.error().what;
+  EXPECT_EQ(*listed, 1u);
+}
+
 TEST_F(SambaAd, AWrongPasswordIsSaidInWords) {
   auto wrong = settings();
   wrong.replace(wrong.find(PrivateSamba::admin_password()), PrivateSamba::admin_password().size(), "wrong");

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "tests/connectors/collecting_sink.hpp"
 #include "tests/support/slapd.hpp"
 
@@ -229,6 +231,66 @@ TEST_F(Slapd, VerifyOfABaseThatCannotBeReadIsUnknown) {
   ASSERT_TRUE(presence) << presence.error().what;
   EXPECT_THAT(presence->of, ElementsAre(Present::Unknown));
   EXPECT_THAT(presence->trouble, HasSubstr("no such object"));
+}
+
+TEST_F(Slapd, VerifyOfGroupsThatTheSettingsNoLongerNameIsOutOfScope) {
+  CollectingSink sink;
+  (void)read(settings("openldap"), sink);
+  auto json = nlohmann::json::parse(settings("openldap"));
+  json.erase("groups");
+  const auto presence =
+      make_ldap(json.dump())
+          ->verify(PrincipalType::Group,
+                   std::vector<ExternalId>{sink.find_group("devs").record.id, {"00000000-0000-0000-0000-000000000001"}}, {});
+  ASSERT_TRUE(presence) << presence.error().what;
+  EXPECT_THAT(presence->of, ElementsAre(Present::OutOfScope, Present::OutOfScope));
+  EXPECT_EQ(presence->trouble, "");
+}
+
+TEST_F(Slapd, WhoeverWasRenamedIsFoundInTheGroupsThatListHisNewName) {
+  CollectingSink sink;
+  (void)read(settings("openldap"), sink);
+  const auto devs = sink.find_group("devs").record.id, all = sink.find_group("all").record.id, unique = sink.find_group("unique").record.id;
+  const auto ada = sink.find_user("ada").id, bob = sink.find_user("bob").id;
+  const auto connector = make_ldap(settings("openldap"));
+  const auto listed = [&](const std::vector<Unlisted>& asked) {
+    const auto answer = connector->still_listed(asked, {});
+    if (!answer) throw std::runtime_error(answer.error().what);
+    return *answer;
+  };
+  server_->modify("dn: uid=ada,ou=people,dc=example,dc=com\nchangetype: modrdn\nnewrdn: uid=lovelace\ndeleteoldrdn: 1\n");
+  EXPECT_EQ(listed({{devs, {ada}}}), std::nullopt) << "the group lists a name that nobody has any more";
+  server_->modify(
+      "dn: cn=devs,ou=groups,dc=example,dc=com\nchangetype: modify\nadd: member\nmember: uid=lovelace,ou=people,dc=example,dc=com\n");
+  std::vector<ExternalId> strangers;
+  for (int i = 0; i < 100; ++i) strangers.push_back({fmt::format("00000000-0000-0000-0001-{:012d}", i)});
+  strangers.push_back(ada);  // in the second batch
+  EXPECT_EQ(listed({{all, {ada, bob}}, {devs, strangers}}), 1u);
+  EXPECT_EQ(listed({{all, {ada}}, {devs, {bob}}, {{"no id"}, {ada}}, {devs, {{"no id"}}}}), std::nullopt);
+  EXPECT_EQ(listed({{all, {devs}}}), 0u) << "a group is a member as well as anybody";
+  EXPECT_EQ(listed({{unique, {ada}}}), std::nullopt);
+  server_->modify("dn: uid=lovelace,ou=people,dc=example,dc=com\nchangetype: modrdn\nnewrdn: uid=ada\ndeleteoldrdn: 1\n");
+  EXPECT_EQ(listed({{unique, {ada}}}), 0u);
+  server_->modify(
+      "dn: cn=devs,ou=groups,dc=example,dc=com\nchangetype: modify\ndelete: member\nmember: uid=lovelace,ou=people,dc=example,dc=com\n");
+
+  CollectingSink posix;
+  (void)read(settings("rfc2307"), posix);
+  const auto by_name =
+      make_ldap(settings("rfc2307"))->still_listed(std::vector<Unlisted>{{posix.find_group("staff").record.id, {bob}}}, {});
+  ASSERT_TRUE(by_name) << by_name.error().what;
+  EXPECT_EQ(*by_name, 0u);
+}
+
+TEST_F(Slapd, WhereMembersCannotBeAskedForNothingIsSaid) {
+  CollectingSink sink;
+  (void)read(settings("openldap"), sink);
+  auto json = settings("openldap");
+  json.replace(json.find("ou=people"), 9, "ou=gone12");
+  const auto listed =
+      make_ldap(json)->still_listed(std::vector<Unlisted>{{sink.find_group("devs").record.id, {sink.find_user("ada").id}}}, {});
+  ASSERT_FALSE(listed);
+  EXPECT_THAT(listed.error().what, HasSubstr("no such object"));
 }
 
 TEST_F(Slapd, ContainersAreNamedAndRead) {

@@ -130,15 +130,18 @@ std::string World::answer(const std::string& line, const std::vector<std::string
   if (verb == "advance") return advance(words.at(1));
   if (verb == "status") return status();
   if (verb == "verified") return verified();
+  if (verb == "asked") return asked();
   if (verb == "cursors") return cursors();
   if (verb == "plan") return plan();
   throw std::runtime_error("unknown command: " + line);
 }
 
 /// directory           replaces what stands there; lines:
-///   user ID [username=… email=… ou=… disabled=WHY]      users PREFIX COUNT [ou=…]
-///   group ID [name=… members=a,b members=PREFIX1..N complete=no]
+///   user ID [username=… email=… ou=… disabled=WHY ref=NAME]      users PREFIX COUNT [ou=…]
+///   group ID [name=… members=a,b members=PREFIX1..N complete=no ref=NAME]
+///   groups PREFIX COUNT: a chain, PREFIX2 has the member PREFIX1 and so on; PREFIX1 has whom the next word names
 ///   skip user|group ID WHY          hide ID            presence ID out_of_scope|gone|unknown|in_scope
+///   renamed ID NAME (members are listed as NAME by now)          listed-error WHY
 ///   cursor TEXT                     refuses-cursors
 ///   unreadable CONTAINER            broken WHY         error unauthorized|unavailable|invalid WHY      verify-error WHY
 std::string World::directory(const Words&, const std::vector<std::string>& input) {
@@ -156,6 +159,7 @@ std::string World::directory(const Words&, const std::vector<std::string>& input
         if (pair->first == "username") user.username = pair->second;
         if (pair->first == "email") user.email = pair->second;
         if (pair->first == "ou") ou = pair->second;
+        if (pair->first == "ref") user.references = {"id:" + pair->second};
         if (pair->first == "disabled") user.enabled = false, user.disabled_reason = pair->second;
       }
       user.entry = "uid=" + user.username + ",ou=" + ou + ",dc=acme";
@@ -174,6 +178,7 @@ std::string World::directory(const Words&, const std::vector<std::string>& input
         if (!pair) continue;
         if (pair->first == "name") group.record.name = pair->second;
         if (pair->first == "complete") group.complete = pair->second != "no";
+        if (pair->first == "ref") group.record.references = {"id:" + pair->second};
         if (pair->first != "members") continue;
         for (const auto& member : split(pair->second, ',')) {
           const auto dots = member.find("..");
@@ -188,6 +193,15 @@ std::string World::directory(const Words&, const std::vector<std::string>& input
         }
       }
       directory_.groups.push_back(group);
+    } else if (what == "groups") {
+      const auto count = std::stoi(words.at(2));
+      for (int at = 1; at <= count; ++at)
+        directory_.groups.push_back(
+            ScriptedDirectory::team(words.at(1) + std::to_string(at), {at == 1 ? words.at(3) : words.at(1) + std::to_string(at - 1)}));
+    } else if (what == "renamed") {
+      directory_.renamed[words.at(1)] = "id:" + words.at(2);
+    } else if (what == "listed-error") {
+      directory_.listed_error = Error{.code = Errc::Unavailable, .what = rest_of(line, 1), .slug = {}};
     } else if (what == "skip") {
       directory_.skipped.push_back({.type = words.at(1) == "user" ? PrincipalType::User : PrincipalType::Group,
                                     .id = {words.at(2)},
@@ -281,8 +295,7 @@ std::string World::told(const Run& run) {
   }
   out += "\n";
   if (run.plan && !counted(run.plan->counts).empty()) out += "  " + counted(run.plan->counts) + "\n";
-  for (const auto& notice : run.notices)
-    if (notice.code != "source_version") out += fmt::format("  {} x{}: {}\n", notice.code, notice.count, notice.text);
+  for (const auto& notice : run.notices) out += fmt::format("  {} x{}: {}\n", notice.code, notice.count, notice.text);
   return out;
 }
 
@@ -496,6 +509,8 @@ std::string World::plan() {
   const auto before = std::exchange(plan_, hash);
   return before == hash ? "the same plan as before\n" : "another plan\n";
 }
+
+std::string World::asked() { return fmt::format("{} memberships asked for\n", directory_.asked.exchange(0)); }
 
 std::string World::verified() { return fmt::format("{} ids asked for\n", directory_.verified.exchange(0)); }
 

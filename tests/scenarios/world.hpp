@@ -39,6 +39,7 @@ class World {
   std::string advance(const std::string& duration);
   std::string status();
   std::string verified();
+  std::string asked();
   std::string cursors();
   std::string plan();
 

@@ -29,10 +29,12 @@ void ScriptedDirectory::clear() {
   skipped.clear();
   hidden.clear();
   presence.clear();
+  renamed.clear();
   unreadable.clear();
   broken.reset();
   read_error.reset();
   verify_error.reset();
+  listed_error.reset();
   end.reset();
   cursor.clear();
   refuses_cursors = false;
@@ -93,6 +95,29 @@ Result<connectors::Presence> ScriptedConnector::verify(PrincipalType type, std::
     out.of.push_back(there ? Present::InScope : Present::Gone);
   }
   return out;
+}
+
+Result<std::optional<std::size_t>> ScriptedConnector::still_listed(std::span<const connectors::Unlisted> groups, std::stop_token) {
+  if (directory_.listed_error) return fail(*directory_.listed_error);
+  const auto names = [&](const std::string& id) -> std::vector<Reference> {
+    if (const auto now = directory_.renamed.find(id); now != directory_.renamed.end()) return {now->second};
+    for (const auto& user : directory_.users)
+      if (user.id.value == id) return user.references;
+    for (const auto& group : directory_.groups)
+      if (group.record.id.value == id) return group.record.references;
+    return {};
+  };
+  std::optional<std::size_t> first;
+  for (std::size_t at = 0; at < groups.size(); ++at)
+    for (const auto& member : groups[at].members) {
+      ++directory_.asked;
+      for (const auto& group : directory_.groups)
+        for (const auto& name : names(member.value))
+          if (!first && group.record.id == groups[at].group &&
+              std::find(group.members.begin(), group.members.end(), name) != group.members.end())
+            first = at;
+    }
+  return first;
 }
 
 Result<bool> ScriptedConnector::readable(std::string_view entry, std::stop_token) {
