@@ -210,6 +210,7 @@ Result<Finished> Engine::sync(const Work& work, connectors::Connector& directory
 }
 
 /// The table of outcomes, first line that fits:
+///   scope settings changed and something could not be read                            -> partial, and nothing of it is applied
 ///   a container vanished, scope settings changed and somebody leaves, a limit breaks -> held
 ///   something could not be read                                                       -> partial
 ///   nothing to write                                                                  -> unchanged
@@ -223,13 +224,25 @@ Result<Finished> Engine::conclude(const Work& work, Read& read, const ConnectorT
   end.cursor_kind = read.end.cursor_kind;
   end.notices = closed.notices;
   end.plan = read.plan->writer().info();
+  end.users_leaving = closed.guard.users_leaving;
+  end.groups_leaving = closed.guard.groups_leaving;
   const bool leaving = closed.guard.users_leaving + closed.guard.groups_leaving > 0;
+  const bool other_scope = !work.state.scope_fingerprint.empty() && work.state.scope_fingerprint != fingerprints.scope;
+  const bool apart = other_scope && !closed.complete;
   end.outcome = !closed.complete ? Outcome::Partial : end.plan->counts.is_empty() ? Outcome::Unchanged : Outcome::Applied;
-  if (closed.vanished) {
+  if (apart) {
+    // Nobody leaves in such a read, so that nothing would hold the additions: under another id attribute everybody would be there twice
+    // (S18).
+    end.reason = "settings_changed";
+    end.detail = fmt::format(
+        "base, filter or id settings have changed since the last applied read, and this read was not complete, so nothing of it was "
+        "applied: {}",
+        closed.incomplete);
+  } else if (closed.vanished) {
     end.outcome = Outcome::Held;
     end.reason = "container_vanished";
     end.detail = fmt::format("everything below {} is missing, and it cannot be read itself", *closed.vanished);
-  } else if (leaving && !work.state.scope_fingerprint.empty() && work.state.scope_fingerprint != fingerprints.scope) {
+  } else if (leaving && other_scope) {
     end.outcome = Outcome::Held;
     end.reason = "settings_changed";
     end.detail = fmt::format("base, filter or id settings have changed since the last applied read, and {} users and {} groups would leave",
@@ -243,10 +256,14 @@ Result<Finished> Engine::conclude(const Work& work, Read& read, const ConnectorT
     end.detail = closed.incomplete;
   }
   if (stop.stop_requested()) return fail(Errc::Stopped, "stopped before applying");
-  auto stage = read.plan->writer().stage();
-  if (!stage) return fail(stage.error());
   Result<Finished> finished;
-  if (work.run.dry_run) {
+  if (apart && !work.run.dry_run) {
+    end.plan.reset();
+    if (auto ok = store_.finish(work.lease, end); !ok) return fail(ok.error(), "ending the run");
+    finished = ended(std::move(end));
+  } else if (auto stage = read.plan->writer().stage(); !stage) {
+    return fail(stage.error());
+  } else if (work.run.dry_run) {
     control.phase("storing the plan");
     if (end.outcome != Outcome::Applied && end.outcome != Outcome::Unchanged)
       end.detail = fmt::format("would be {}: {}", name_of(end.outcome), end.detail);
@@ -261,6 +278,8 @@ Result<Finished> Engine::conclude(const Work& work, Read& read, const ConnectorT
       end.cursor = read.end.to.value;
       end.cursor_fingerprint = fingerprints.cursor;
       end.scope_fingerprint = fingerprints.scope;
+    } else if (!closed.complete && work.state.scope_fingerprint.empty()) {
+      end.scope_fingerprint = fingerprints.scope;  // what comes in now came in under these settings, complete or not
     }
     control.phase("applying");
     if (end.outcome == Outcome::Held) {
@@ -289,7 +308,7 @@ Result<Finished> Engine::apply(const Work& work, Stage& stage, RunEnd end) {
     end.cursor.reset();
     end.cursor_fingerprint.reset();
     end.scope_fingerprint.reset();
-    return hold(work, stage, std::move(end));
+    return hold(stage, std::move(end));
   }
   if (!applied) return fail(applied.error(), "applying the plan");
   end.plan->counts = applied->counts;

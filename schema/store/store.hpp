@@ -67,6 +67,7 @@ struct Work {
   Source source;
   SourceState state;
   Run run;
+  std::uint64_t plan_version = 0;  ///< with RunMode::Approval: the version of the source that the plan was made with
 };
 
 /// How a run ended; written together with what it did.
@@ -78,7 +79,9 @@ struct RunEnd {
   std::string cursor_kind;
   std::optional<PlanInfo> plan;
   std::vector<Notice> notices;
-  std::optional<std::string> cursor;  ///< moves only when set
+  std::uint64_t users_leaving = 0, groups_leaving = 0;  ///< as the guard counted them: were active, are not when this is applied (S16)
+  std::uint64_t source_version = 0;                     ///< of the settings that the run worked with
+  std::optional<std::string> cursor;                    ///< moves only when set
   std::optional<std::string> cursor_fingerprint;
   std::optional<std::string> scope_fingerprint;
   std::optional<std::string> learnt;
@@ -265,7 +268,8 @@ class Store {
   [[nodiscard]] virtual Result<SourceState> source_state(const TenantId& tenant, SourceId id) = 0;
 
   // runs
-  /// Queues a run, or gives the one already queued for this source (S44). A disabled source or tenant is Conflict.
+  /// Queues a run, or gives the one already queued for this source (S44). A disabled tenant is Conflict; a disabled source too, except for
+  /// a dry run: a first plan can be looked at before anything is let in.
   [[nodiscard]] virtual Result<Run> request_run(const TenantId& tenant, SourceId source, RunMode mode, bool dry_run,
                                                 const Actor& actor) = 0;
   [[nodiscard]] virtual Result<Page<Run>> runs(const TenantId& tenant, std::optional<SourceId> source, const PageRequest& page) = 0;
