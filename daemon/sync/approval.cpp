@@ -226,9 +226,7 @@ Result<Finished> Engine::approve(const Work& work, connectors::Connector& direct
     finished.end = std::move(end);
     return finished;
   };
-  for (const auto& notice : work.run.notices)
-    if (notice.code == "source_version" && notice.count != work.source.version)
-      return refused(outdated("the settings of the source have changed").value());
+  if (work.plan_version != work.source.version) return refused(outdated("the settings of the source have changed").value());
 
   control.phase("checking the approved plan");
   HeldIndex index;
@@ -280,7 +278,7 @@ Result<Finished> Engine::approve(const Work& work, connectors::Connector& direct
   end.complete = false;  // nothing was read: the age of the last complete read is that of the run which made the plan
   end.cursor_kind = work.run.cursor_kind;
   end.notices = work.run.notices;
-  std::erase_if(end.notices, [](const Notice& notice) { return notice.code == "source_version" || notice.code == "unverified"; });
+  std::erase_if(end.notices, [](const Notice& notice) { return notice.code == "unverified"; });
   writer.counts.users_read = was.users_read;
   writer.counts.groups_read = was.groups_read;
   writer.counts.dangling_members = was.dangling_members;
@@ -290,7 +288,7 @@ Result<Finished> Engine::approve(const Work& work, connectors::Connector& direct
   end.scope_fingerprint = fingerprints.scope;
   auto stage = writer.stage();
   if (!stage) return fail(stage.error());
-  return apply(work, **stage, std::move(end));
+  return apply(**stage, std::move(end));
 }
 
 }  // namespace rosterd::sync

@@ -95,6 +95,7 @@ TimePoint after_failure(TimePoint now, std::uint32_t failures_in_a_row) {
 RunEnd Engine::begin_end(const Work& work) const {
   RunEnd end;
   end.cursor_kind = "full";
+  end.source_version = work.source.version;
   end.next_due = after_interval(clock_.now(), work.source.schedule.interval);
   end.actor = {.account = {}, .by = "run " + text(work.run.id), .ip = {}, .request_id = {}};
   return end;
@@ -283,13 +284,13 @@ Result<Finished> Engine::conclude(const Work& work, Read& read, const ConnectorT
     }
     control.phase("applying");
     if (end.outcome == Outcome::Held) {
-      finished = hold(work, **stage, std::move(end));
+      finished = hold(**stage, std::move(end));
     } else if (end.plan->counts.is_empty()) {
       auto kept = (*stage)->keep(end);
       if (!kept) return fail(kept.error(), "ending the run");
       finished = ended(std::move(end));
     } else {
-      finished = apply(work, **stage, std::move(end));
+      finished = apply(**stage, std::move(end));
     }
   }
   if (finished) {
@@ -299,7 +300,7 @@ Result<Finished> Engine::conclude(const Work& work, Read& read, const ConnectorT
   return finished;
 }
 
-Result<Finished> Engine::apply(const Work& work, Stage& stage, RunEnd end) {
+Result<Finished> Engine::apply(Stage& stage, RunEnd end) {
   const auto applied = stage.apply(end);
   if (!applied && applied.error().slug == "last_admin") {  // S34, in every mode, approved or not
     end.outcome = Outcome::Held;
@@ -320,10 +321,8 @@ Result<Finished> Engine::apply(const Work& work, Stage& stage, RunEnd end) {
 
 /// S21: the store lets an equal plan that waits already go on waiting under its own id and until its own time; a different one takes its
 /// place.
-Result<Finished> Engine::hold(const Work& work, Stage& stage, RunEnd end) {
+Result<Finished> Engine::hold(Stage& stage, RunEnd end) {
   end.approved = false;
-  end.notices.push_back(
-      {.code = "source_version", .text = "version of the source that this plan was made with", .count = work.source.version});
   end.approval_expires_at = clock_.now() + options_.approval_life;
   if (auto ok = stage.keep(end); !ok) return fail(ok.error(), "storing the held plan");
   return ended(std::move(end));

@@ -54,8 +54,8 @@ class Engine {
   [[nodiscard]] Result<Finished> approve(const Work& work, connectors::Connector& directory,
                                          const connectors::ConnectorType::Fingerprints& fingerprints, RunControl& control,
                                          std::stop_token stop);
-  [[nodiscard]] Result<Finished> apply(const Work& work, Stage& stage, RunEnd end);
-  [[nodiscard]] Result<Finished> hold(const Work& work, Stage& stage, RunEnd end);
+  [[nodiscard]] Result<Finished> apply(Stage& stage, RunEnd end);
+  [[nodiscard]] Result<Finished> hold(Stage& stage, RunEnd end);
   [[nodiscard]] RunEnd begin_end(const Work& work) const;
 
   Store& store_;

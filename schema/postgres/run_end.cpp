@@ -53,15 +53,14 @@ void end_run(Tenancy& inside, const Lease& lease, const RunEnd& end, const RunRe
       "$10, "
       "finished_at = clock_timestamp(), approval_expires_at = $11, epoch = $12, revision = $13, applied = $14, progress = '', left_users = "
       "$15, "
-      "left_groups = $16, left_bindings = $17 WHERE tenant_id = $1 AND run_id = $2";
+      "left_groups = $16, left_bindings = $17, source_version = $18 WHERE tenant_id = $1 AND run_id = $2";
   const auto& plan = record.plan ? record.plan : end.plan;
   const ChangeCounts counts = plan ? plan->counts : ChangeCounts{};
-  constexpr auto kSuspended = static_cast<std::size_t>(ChangeKind::Suspended);
   const bool counted = record.applied && !end.approved;
   db.run(kRun, {inside.number, lease.run, end.outcome, end.reason, detail, end.cursor_kind, plan ? plan->hash : "", to_json(counts).dump(),
                 notices_text(record.notices), end.complete, approval, record.applied ? Value(record.revision.epoch) : Value(std::nullopt),
-                record.applied ? Value(record.revision.number) : Value(std::nullopt), record.applied,
-                counted ? counts.users[kSuspended] : 0, counted ? counts.groups[kSuspended] : 0, counted ? counts.bindings_removed : 0});
+                record.applied ? Value(record.revision.number) : Value(std::nullopt), record.applied, counted ? end.users_leaving : 0,
+                counted ? end.groups_leaving : 0, counted ? counts.bindings_removed : 0, end.source_version});
 
   // A dry run leaves no trace in what the source remembers but the time of its next run (S11).
   static constexpr std::string_view kState =

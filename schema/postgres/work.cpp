@@ -39,6 +39,8 @@ Result<std::optional<Work>> PostgresStore::claim(std::string_view holder, Millis
                            {claimed->tenant, claimed->source}, read_state);
     work.run = *db.first(fmt::format("SELECT {} FROM run r WHERE r.tenant_id = $1 AND r.run_id = $2", kRunColumns),
                          {claimed->tenant, claimed->run}, read_run);
+    work.plan_version = static_cast<std::uint64_t>(
+        db.number("SELECT source_version FROM run WHERE tenant_id = $1 AND run_id = $2", {claimed->tenant, claimed->run}));
     return work;
   });
 }

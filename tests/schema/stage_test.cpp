@@ -210,7 +210,9 @@ TEST_F(StageTest, SuspendedComesBackWithTheSameIdAndAnAdministratorsMarkStays) {
   must(store->set_user_suspended(acme, people["ada"], true, kSomebody));
   auto plan = stage(claim());
   must(plan->user(gone(people["ada"], "id-ada")));
-  EXPECT_EQ(must(plan->apply(ended(Outcome::Applied))).counts.users[3], 1u);
+  auto end = ended(Outcome::Applied);
+  end.users_leaving = 1;
+  EXPECT_EQ(must(plan->apply(end)).counts.users[3], 1u);
   EXPECT_EQ(held(source, acme).users.at("id-ada").leaving, Leaving::Missing);
   EXPECT_EQ(must(store->recent_leaving(acme, source.id, TimePoint{})).users, 1u);
   EXPECT_EQ(must(store->user(acme, text(PrincipalType::User, people["ada"]))).state_reason, "no longer there");
