@@ -18,13 +18,14 @@ std::optional<Run> find_run(Tenancy& inside, RunId id) {
 
 std::string requester(const Actor& actor) { return actor.account ? text(actor.account) : std::string(); }
 
-/// A run of a disabled source or tenant would wait for ever.
-Result<Source> source_that_may_run(Tenancy& inside, SourceId id) {
+/// A run of a disabled source or tenant would wait for ever. A dry run takes nothing from a disabled source and brings nothing in: that is
+/// how a first plan is looked at before the source is let loose.
+Result<Source> source_that_may_run(Tenancy& inside, SourceId id, bool dry_run) {
   const auto source = inside.db.first(fmt::format("SELECT {} FROM source s WHERE s.tenant_id = $1 AND s.source_id = $2", kSourceColumns),
                                       {inside.number, id}, read_source);
   if (!source) return fail(Errc::NotFound, "no source {}", text(id));
   if (!inside.enabled) return fail_as("tenant_disabled", Errc::Conflict, "tenant {} is disabled", inside.id.value);
-  if (!source->enabled) return fail_as("source_disabled", Errc::Conflict, "source {} is disabled", source->name);
+  if (!source->enabled && !dry_run) return fail_as("source_disabled", Errc::Conflict, "source {} is disabled", source->name);
   return *source;
 }
 
@@ -43,7 +44,7 @@ auto in_tenant_unlocked(Pool& pool, const TenantId& tenant, std::string_view doi
 Result<Run> PostgresStore::request_run(const TenantId& tenant, SourceId source, RunMode mode, bool dry_run, const Actor& actor) {
   if (mode == RunMode::Approval) return fail(Errc::InvalidInput, "mode: an approval is asked for with the run it approves");
   return in_tenant_unlocked(*pool_, tenant, "requesting a run", [&](Tenancy& inside) -> Result<Run> {
-    const auto found = source_that_may_run(inside, source);
+    const auto found = source_that_may_run(inside, source, dry_run);
     if (!found) return fail(found.error());
     // One that waits already gets the stronger of the two modes: a full read does what an automatic one would.
     static constexpr std::string_view kQueue =
@@ -170,7 +171,7 @@ Result<Run> PostgresStore::approve_run(const TenantId& tenant, RunId run, std::s
   return in_tenant_unlocked(*pool_, tenant, "approving a run", [&](Tenancy& inside) -> Result<Run> {
     const auto held = find_run(inside, run);
     if (!held) return fail(Errc::NotFound, "no run {}", text(run));
-    if (const auto source = source_that_may_run(inside, held->source); !source) return fail(source.error());
+    if (const auto source = source_that_may_run(inside, held->source, false); !source) return fail(source.error());
     // All conditions in the one statement that acts: two approvals at once cannot both pass.
     static constexpr std::string_view kApprove =
         "UPDATE run AS r SET outcome = 1, mode = 3, trigger = 3, requested_by = $4, approval_expires_at = NULL, queued_at = "

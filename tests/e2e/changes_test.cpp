@@ -143,6 +143,51 @@ TEST(DirectoryChanges, ATenantOfFiveLosingThreeIsHeldAndApprovedOnce) {
   EXPECT_EQ(world.api().post(path + "/approve", {{"plan", run["plan"]["hash"]}}).status, 409) << "an approval is good once";
 }
 
+TEST(DirectoryChanges, TakingGroupsOutOfASourceIsHeldAndThenDone) {
+  World world({.people = 20});
+  world.first_sync();
+  ASSERT_EQ(world.check("user:u0007", "FLOW", "READ")["allowed"], true);
+  world.change_source({{"settings", {{"groups", nullptr}}}});
+  const auto run = world.sync();
+  ASSERT_EQ(run["outcome"], "held") << run.dump();
+  EXPECT_EQ(run["reason"], "settings_changed");
+  EXPECT_EQ(world.check("user:u0007", "FLOW", "READ")["allowed"], true);
+  const auto path = "/v1/tenants/acme/runs/" + run["id"].get<std::string>();
+  ASSERT_EQ(world.api().post(path + "/approve", {{"plan", run["plan"]["hash"]}}).status, 202);
+  EXPECT_EQ(world.wait_for_run(run["id"])["outcome"], "applied");
+  EXPECT_EQ(world.check("user:u0007", "FLOW", "READ")["allowed"], false);
+  const auto next = world.sync();
+  EXPECT_EQ(next["outcome"], "unchanged") << next.dump();
+  EXPECT_EQ(next["complete"], true);
+}
+
+TEST(DirectoryChanges, TheFirstPlanOfADisabledSourceCanBeLookedAt) {
+  World world({.people = 20, .source = {{"enabled", false}}});
+  EXPECT_EQ(world.api().post("/v1/tenants/acme/sources/corp/sync").status, 409) << "only a dry run";
+  const auto dry = world.sync({{"dry_run", true}});
+  ASSERT_EQ(dry["outcome"], "planned") << dry.dump();
+  EXPECT_EQ(dry["counts"]["users"]["added"], 20);
+  EXPECT_EQ(world.users("active"), 0u);
+  const auto changes = world.api().get("/v1/tenants/acme/runs/" + dry["id"].get<std::string>() + "/changes?limit=1000").body["items"];
+  EXPECT_EQ(changes.size(), 20u + 1u + 20u + 1u) << "people, the group, its members, its mapped role";
+  world.change_source({{"enabled", true}});
+  (void)world.sync();  // or the schedule was quicker: an enabled source is due at once
+  EXPECT_EQ(world.users("active"), 20u);
+  std::vector<json> applied;
+  for (const auto& one : world.api().get("/v1/tenants/acme/sources/corp/runs").body["items"])
+    if (one["outcome"] == "applied") applied.push_back(one["plan"]["hash"]);
+  EXPECT_THAT(applied, testing::ElementsAre(dry["plan"]["hash"]));
+}
+
+TEST(DirectoryChanges, AHeldRunShowsNothingButFindings) {
+  World world({.people = 20});
+  world.first_sync();
+  for (int i = 0; i < 10; ++i) world.slapd->modify(fmt::format("dn: {}\nchangetype: delete\n", dn(fmt::format("u{:04}", i))));
+  const auto run = world.sync();
+  ASSERT_EQ(run["outcome"], "held") << run.dump();
+  for (const auto& notice : run["notices"]) EXPECT_EQ(notice["code"], "dangling_member") << notice.dump();
+}
+
 TEST(DirectoryChanges, ADryRunMovesNothingAndTheRealRunHasTheSamePlan) {
   World world({.people = 20});
   world.first_sync();

@@ -87,6 +87,58 @@ TEST_F(WorkTest, RequestedRunsComeBeforeScheduledOnesAndDisabledOnesNever) {
   EXPECT_TRUE(try_claim("two").has_value());
 }
 
+TEST_F(WorkTest, OfADisabledSourceOnlyARequestedDryRunRuns) {
+  auto settings = new_source("corp");
+  settings.enabled = false;
+  const auto source = must(store->create_source(acme, settings, kSomebody)).value;
+  EXPECT_FALSE(try_claim("one").has_value()) << "it is due, and disabled";
+  EXPECT_FALSE(must(store->next_due()).has_value());
+  EXPECT_EQ(store->request_run(acme, source.id, RunMode::Full, false, kSomebody).error().slug, "source_disabled");
+  const auto asked = must(store->request_run(acme, source.id, RunMode::Full, true, kSomebody));
+  EXPECT_LT(*must(store->next_due()), soon());
+  const auto work = try_claim("one");
+  ASSERT_TRUE(work.has_value());
+  EXPECT_EQ(work->run.id, asked.id);
+  EXPECT_TRUE(work->run.dry_run);
+  auto end = ended(Outcome::Planned);
+  end.next_due = TimePoint(std::chrono::microseconds(0));
+  ASSERT_OK(stage(*work)->keep(end));
+  EXPECT_EQ(must(store->run(acme, asked.id)).outcome, Outcome::Planned);
+  EXPECT_FALSE(try_claim("one").has_value()) << "nothing follows from it";
+  EXPECT_FALSE(must(store->next_due()).has_value());
+}
+
+TEST_F(WorkTest, ARunThatWaitsWhileItsSourceIsDisabledDoesNotHideADryRun) {
+  const auto source = make_source(acme, "corp");
+  const auto waiting = must(store->request_run(acme, source.id, RunMode::Full, false, kSomebody));
+  auto settings = new_source("corp");
+  settings.enabled = false;
+  must(store->change_source(acme, source.id, settings, 0, kSomebody));
+  const auto dry = must(store->request_run(acme, source.id, RunMode::Full, true, kSomebody));
+  const auto work = try_claim("one");
+  ASSERT_TRUE(work.has_value());
+  EXPECT_EQ(work->run.id, dry.id);
+  ASSERT_OK(store->finish(work->lease, ended(Outcome::Failed)));
+  EXPECT_FALSE(try_claim("one").has_value());
+  EXPECT_EQ(must(store->run(acme, waiting.id)).outcome, Outcome::Queued);
+}
+
+TEST_F(WorkTest, AnApprovedRunKnowsTheSettingsItsPlanWasMadeWith) {
+  const auto source = make_source(acme, "corp");
+  const auto work = *try_claim("one");
+  auto end = ended(Outcome::Held);
+  end.source_version = work.source.version;
+  end.approval_expires_at = soon() + std::chrono::hours(1);
+  must(stage(work)->keep(end));
+  EXPECT_TRUE(must(store->run(acme, work.run.id)).notices.empty()) << "no notice for people: it is nothing that was found";
+  must(store->change_source(acme, source.id, new_source("corp"), 0, kSomebody));
+  must(store->approve_run(acme, work.run.id, end.plan->hash, kSomebody));
+  const auto again = *try_claim("one");
+  EXPECT_EQ(again.run.mode, RunMode::Approval);
+  EXPECT_EQ(again.plan_version, work.source.version);
+  EXPECT_EQ(again.source.version, work.source.version + 1);
+}
+
 TEST_F(WorkTest, ATenantWithManySourcesDoesNotKeepAnotherWaiting) {
   for (int i = 0; i < 3; ++i) make_source(acme, fmt::format("s{}", i));
   make_tenant("beta");
