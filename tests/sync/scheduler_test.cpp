@@ -229,7 +229,7 @@ TEST_F(SchedulerTest, ARunThatFinishesInTimeIsNotAbandonedByStopping) {
 }
 
 TEST_F(SchedulerTest, OneHungTenantOfFiveHundredDelaysNobody) {
-  constexpr int kTenants = 24;  // scaled down: what matters is that one slot of several hangs
+  constexpr int kTenants = 500;
   std::vector<std::unique_ptr<ScriptedDirectory>> directories;
   for (int at = 0; at < kTenants; ++at) {
     directories.push_back(std::make_unique<ScriptedDirectory>());
@@ -238,7 +238,8 @@ TEST_F(SchedulerTest, OneHungTenantOfFiveHundredDelaysNobody) {
   }
   auto scheduler = this->scheduler("one", 3);
   scheduler->start();
-  for (int at = 0; at < kTenants; ++at) ASSERT_TRUE(eventually([&] { return ended("t" + std::to_string(at), Outcome::Applied); })) << at;
+  for (int at = 0; at < kTenants; ++at)
+    ASSERT_TRUE(eventually([&] { return ended("t" + std::to_string(at), Outcome::Applied); }, 60s)) << at;
   hang(*directories[0]);
   directories[1]->broken = "size limit exceeded";
   directories[2]->users.clear();
@@ -250,7 +251,7 @@ TEST_F(SchedulerTest, OneHungTenantOfFiveHundredDelaysNobody) {
   }
   scheduler->wake();
   const auto outcome = [&](int at) { return store_->run({"t" + std::to_string(at)}, asked[at])->outcome; };
-  for (int at = 1; at < kTenants; ++at) ASSERT_TRUE(eventually([&] { return is_over(outcome(at)); }, 20s)) << at;
+  for (int at = 1; at < kTenants; ++at) ASSERT_TRUE(eventually([&] { return is_over(outcome(at)); }, 60s)) << at;
   EXPECT_EQ(outcome(0), Outcome::Running);
   EXPECT_TRUE(scheduler->progress(asked[0]));
   EXPECT_EQ(outcome(1), Outcome::Partial);
