@@ -5,6 +5,7 @@
 
 #include "rbac/builtin.hpp"
 #include "rbac/text_hash.hpp"
+#include "schema/core/hash.hpp"
 
 namespace rosterd::rbac {
 namespace {
@@ -65,6 +66,35 @@ std::optional<Permission> read_permission(const json& item, std::string_view whe
   return out;
 }
 
+/// The managed roles under a catalogue: with the contents the file brings, else those of the release as far as it has the pairs (R23).
+std::vector<ManagedRole> read_managed(const json& contents, std::string_view text, const Catalogue& catalogue, Problems& problems) {
+  std::vector<ManagedRole> out;
+  if (!contents.is_object()) return problems.add(fmt::format("line {}", line_of(text, "roles")), "roles must be an object"), out;
+  for (const auto& role : managed_roles()) {
+    out.push_back(role);
+    if (role.admin) continue;
+    if (const auto own = contents.find(role.name); own != contents.end()) {
+      const auto mask = catalogue.strict_mask(own->dump());
+      if (!mask) {
+        problems.add(fmt::format("line {}", line_of(text, role.name)), "role {}: {}", role.name, mask.error().what);
+        continue;
+      }
+      out.back().permissions = catalogue.content(*mask);
+    } else if (const auto mask = catalogue.mask(role.permissions)) {
+      out.back().permissions = catalogue.content(*mask);
+    }
+  }
+  for (const auto& [name, value] : contents.items()) {
+    const auto known = std::find_if(out.begin(), out.end(), [&](const ManagedRole& role) { return role.name == name; });
+    const auto where = fmt::format("line {}", line_of(text, name));
+    if (known == out.end())
+      problems.add(where, "there is no managed role '{}'", name);
+    else if (known->admin)
+      problems.add(where, "{} is every pair of the catalogue, it has no content", name);
+  }
+  return out;
+}
+
 }  // namespace
 
 struct Catalogue::Index {
@@ -72,6 +102,8 @@ struct Catalogue::Index {
   std::array<std::uint16_t, 1024> slots{};  ///< open addressing, 1 + position in `permissions`, 0 = empty; at most a quarter full
   PairMask all{}, iam{}, tenant{};
   std::size_t pairs = 0;
+  std::vector<ManagedRole> managed;
+  std::string digest;
 
   TextHash hash;
   [[nodiscard]] std::size_t slot_of(std::string_view name) const { return hash(name) % 1024; }
@@ -92,6 +124,16 @@ struct Catalogue::Index {
     }
     return true;
   }
+
+  /// Over everything that decides an answer, in the order of the file: another order is another numbering.
+  void digest_all() {
+    std::string whole;
+    for (const auto& permission : permissions)
+      whole += fmt::format("{} {} {} {}\n", permission.name, permission.scope == Scope::Tenant ? "tenant" : "namespace", permission.iam,
+                           fmt::join(permission.actions, " "));
+    for (const auto& role : managed) whole += fmt::format("{} {} {}\n", role.name, role.admin, role.permissions);
+    digest = fmt::format("{:016x}", content_hash(whole));
+  }
 };
 
 std::shared_ptr<const Catalogue> Catalogue::built_in() {
@@ -101,6 +143,9 @@ std::shared_ptr<const Catalogue> Catalogue::built_in() {
       index->permissions.push_back(
           {.name = std::string(row.name), .scope = row.scope, .iam = row.iam, .actions = actions_of(row.actions), .first_pair = 0});
     index->number();
+    const auto roles = rbac::managed_roles();
+    index->managed.assign(roles.begin(), roles.end());
+    index->digest_all();
     Catalogue out;
     out.index_ = std::move(index);
     return std::make_shared<const Catalogue>(out);
@@ -119,7 +164,7 @@ Result<std::shared_ptr<const Catalogue>> Catalogue::parse(std::string_view text)
     return fail(Errc::InvalidInput, "permission catalogue: must be an object with a list \"permissions\"");
   Problems problems;
   for (const auto& [key, value] : document.items())
-    if (key != "permissions") problems.add(fmt::format("line {}", line_of(text, key)), "unknown field '{}'", key);
+    if (key != "permissions" && key != "roles") problems.add(fmt::format("line {}", line_of(text, key)), "unknown field '{}'", key);
 
   auto index = std::make_shared<Index>();
   auto& permissions = index->permissions;
@@ -161,7 +206,10 @@ Result<std::shared_ptr<const Catalogue>> Catalogue::parse(std::string_view text)
                 line_of(text, over->name), over->name, kMaxPairs);
   }
   Catalogue out;
-  out.index_ = std::move(index);
+  out.index_ = index;
+  index->managed = read_managed(document.value("roles", json::object()), text, out, problems);
+  if (!problems.text.empty()) return fail(Errc::InvalidInput, "permission catalogue: {}", problems.text);
+  index->digest_all();
   return std::make_shared<const Catalogue>(out);
 }
 
@@ -185,21 +233,7 @@ std::size_t Catalogue::pairs() const { return index_->pairs; }
 const PairMask& Catalogue::all() const { return index_->all; }
 const PairMask& Catalogue::iam() const { return index_->iam; }
 const PairMask& Catalogue::tenant_scope() const { return index_->tenant; }
-
-Result<PairMask> Catalogue::mask(std::string_view text) const {
-  const auto document = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!document.is_object()) return fail(Errc::InvalidInput, "a role's permissions must be a JSON object such as {{\"FLOW\":[\"READ\"]}}");
-  PairMask out{};
-  for (const auto& [name, actions] : document.items()) {
-    if (!actions.is_array()) return fail(Errc::InvalidInput, "the actions of {} must be a list", name);
-    const Permission* permission = find(name);
-    for (const auto& action : actions) {
-      if (!action.is_string()) return fail(Errc::InvalidInput, "an action of {} is no text", name);
-      if (permission == nullptr) continue;
-      if (const auto number = pair(*permission, action.get_ref<const std::string&>())) set(out, *number);
-    }
-  }
-  return out;
-}
+std::span<const ManagedRole> Catalogue::managed_roles() const { return index_->managed; }
+const std::string& Catalogue::hash() const { return index_->digest; }
 
 }  // namespace rosterd::rbac

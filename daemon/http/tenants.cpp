@@ -28,7 +28,7 @@ Result<Reply> create_tenant(Call& call) {
     if (!account) return fail(account.error());
     tenant.creator = account->id;
   }
-  for (const auto& role : rbac::managed_roles())
+  for (const auto& role : call.app.services.catalogue->managed_roles())
     tenant.managed_roles.push_back({.id = {},
                                     .name = std::string(role.name),
                                     .description = std::string(role.description),
