@@ -1,8 +1,9 @@
+#include "rbac/decide.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
-#include "rbac/tables.hpp"
 #include "schema/core/text.hpp"
 
 namespace rosterd::rbac {
@@ -10,8 +11,6 @@ namespace {
 
 constexpr std::size_t kKeyBuffer = 512;
 constexpr std::uint32_t kLinear = 16;  // up to here scanning words that lie side by side beats jumping among them
-
-bool has(const PairMask& mask, std::uint32_t pair) { return (mask[pair / 64] >> (pair % 64) & 1) != 0; }
 
 /// True for a text that folding leaves as it is and that needs no look at the rest: ASCII without capitals or spaces. Eight bytes at a
 /// time.
@@ -53,13 +52,6 @@ constexpr Decision kDenied[] = {
 
 }  // namespace
 
-struct CompiledSnapshot::Asked {
-  std::uint32_t pair = 0;
-  std::uint32_t node = 0;
-  std::size_t permission = 0;  ///< position in the catalogue
-  bool iam = false;
-};
-
 std::string_view name_of(Reason reason) {
   switch (reason) {
     case Reason::DeniedTenantDisabled:
@@ -96,124 +88,164 @@ std::string_view name_of(Reason reason) {
   return "";
 }
 
-/// The steps of R97, first hit decides.
-template <class Find>
-Decision CompiledSnapshot::answer(std::string_view permission_name, std::string_view action, std::optional<std::string_view> ns,
-                                  TimePoint at, Find&& find) const noexcept {
-  if (!t_.enabled) return {false, Reason::DeniedTenantDisabled};
-  const Permission* permission = t_.catalogue->find(permission_name);
-  if (permission == nullptr) return {false, Reason::DeniedUnknownPermission};
-  const auto pair = t_.catalogue->pair(*permission, action);
-  if (!pair) return {false, Reason::DeniedUnknownAction};
+namespace {
+
+[[gnu::always_inline]] inline tl::expected<Asked, Reason> asked_of(const Tables& t, std::string_view permission_name,
+                                                                   std::string_view action, std::optional<std::string_view> ns) noexcept {
+  if (!t.enabled) return tl::unexpected(Reason::DeniedTenantDisabled);
+  const Permission* permission = t.catalogue->find(permission_name);
+  if (permission == nullptr) return tl::unexpected(Reason::DeniedUnknownPermission);
+  const auto pair = t.catalogue->pair(*permission, action);
+  if (!pair) return tl::unexpected(Reason::DeniedUnknownAction);
   // A tenant-scope pair is granted tenant-wide or not at all: the namespace is ignored (R31).
-  const bool local = ns && permission->scope == Scope::Namespace;
-  const Asked asked{.pair = *pair,
-                    .node = local ? t_.namespaces.resolve(*ns) : 0,
-                    .permission = static_cast<std::size_t>(permission - t_.catalogue->permissions().data()),
-                    .iam = permission->iam};
-  return decide(find(), asked, micros(at));
+  const bool tenant_scope = permission->scope == Scope::Tenant;
+  return Asked{.pair = *pair,
+               .node = ns && !tenant_scope ? t.namespaces.resolve(*ns) : 0,
+               .permission = static_cast<std::size_t>(permission - t.catalogue->permissions().data()),
+               .iam = permission->iam,
+               .tenant_scope = tenant_scope};
 }
 
-Decision CompiledSnapshot::check(const Question& q) const noexcept {
-  // The key is hashed first and its slot fetched while the rest of the question is looked up: the answer's order is that of answer().
+/// A key in its folded spelling, held in `buffer` or, when it is very long, in `spare`.
+std::string_view folded(std::string_view key, std::span<char> buffer, std::string& spare) {
+  if (is_plainly_folded(key)) return key;
+  if (const auto out = fold_to(key, buffer)) return *out;
+  fold_into(key, spare);
+  return spare;
+}
+
+/// An exact id wins (R7); it is compared as written, ids have no other spelling.
+Subject find(const Tables& t, PrincipalType type, std::string_view key, std::string_view folded_key, std::uint64_t hash) {
+  if (const auto id = looks_like_an_id(key) ? parse_principal_id(type, key) : std::nullopt)
+    if (const auto subject = t.find(type, *id); subject.kind == Subject::Found) return subject;
+  return t.find(type, folded_key, hash);
+}
+
+}  // namespace
+
+tl::expected<Asked, Reason> ask(const Tables& t, std::string_view permission, std::string_view action,
+                                std::optional<std::string_view> ns) noexcept {
+  return asked_of(t, permission, action, ns);
+}
+
+Subject subject_of(const Tables& t, PrincipalType type, std::string_view key) noexcept {
   char buffer[kKeyBuffer];
-  std::string long_key;
-  std::string_view key = q.key;
-  if (!is_plainly_folded(key)) {
-    if (const auto folded = fold_to(key, buffer)) {
-      key = *folded;
-    } else {
-      fold_into(q.key, long_key);
-      key = long_key;
-    }
-  }
-  const auto hash = t_.hash_of(q.type, key);
-  t_.by_key.prefetch(hash);
-  return answer(q.permission, q.action, q.ns, q.at, [&] {
-    // An exact id wins (R7); it is compared as written, ids have no other spelling.
-    if (const auto id = looks_like_an_id(q.key) ? parse_principal_id(q.type, q.key) : std::nullopt)
-      if (const auto subject = t_.find(q.type, *id); subject.kind == Subject::Found) return subject;
-    return t_.find(q.type, key, hash);
-  });
+  std::string spare;
+  const auto text = folded(key, buffer, spare);
+  return find(t, type, key, text, t.hash_of(type, text));
 }
 
-Decision CompiledSnapshot::check(const Principal& who, std::string_view permission, std::string_view action,
-                                 std::optional<std::string_view> ns, TimePoint at) const noexcept {
-  t_.by_id.prefetch(t_.hash_of(who.id.value));
-  return answer(permission, action, ns, at, [&] { return t_.find(who.type, who.id); });
+namespace {
+
+/// std::upper_bound without a branch on what it reads: where the words of a principal with thousands of bindings lie cannot be guessed.
+const ProfileWord* behind_last_up_to(const ProfileWord* first, const ProfileWord* end, std::uint32_t node) {
+  auto count = static_cast<std::size_t>(end - first);
+  while (count > 1) {
+    const auto half = count / 2;
+    first += half * static_cast<std::size_t>(first[half].first <= node);
+    count -= half;
+  }
+  return first + (first->first <= node ? 1 : 0);
 }
 
-Decision CompiledSnapshot::decide(const Subject& subject, const Asked& asked, Micros at) const noexcept {
-  if (subject.kind == Subject::Unknown) return {false, Reason::DeniedUnknownSubject};
-  if (subject.kind == Subject::Ambiguous) return {false, Reason::DeniedAmbiguousSubject};
-  if ((subject.state & kActive) == 0) return kDenied[static_cast<std::size_t>(type_of(subject.state)) - 1];
-  if (asked.iam && (subject.state & kSuperAdmin) != 0) return {true, Reason::AllowedSuperAdmin};
-
-  const auto* word = t_.profiles.begin() + (subject.state & kProfileBits);
-  const auto head = *word++;
-  if ((head.first & (kTimed | kWalk)) != 0) {
-    if ((head.first & kWalk) != 0) return walk(subject.index, asked, at);
-    const auto& validity = t_.validities[head.second];
-    if (at < validity.from || at >= validity.until) return walk(subject.index, asked, at);  // R37
-  }
-  const auto* bits = word;
-  word += t_.mask_words;
-  // The node, its parent, …, the tenant have falling numbers and the words are sorted: one pass from the back meets them all.
-  const auto* end = word + (head.first & kCountBits);
-  bool granted = false;
-  for (auto node = asked.node;; node = t_.namespaces.parent(node)) {
-    if (end - word <= kLinear)
-      while (end != word && end[-1].first > node) --end;
-    else
-      end = std::upper_bound(word, end, node, [](std::uint32_t n, const ProfileWord& w) { return n < w.first; });
-    if (end != word && end[-1].first == node && has(t_.masks[end[-1].second & ~kAdminGrant], asked.pair)) {
-      if ((end[-1].second & kAdminGrant) != 0) return {true, Reason::AllowedAdminRole};
-      granted = true;
-    }
-    if (node == 0) break;
-  }
-  if (granted) return {true, Reason::AllowedBinding};
-  PairMask anywhere{};
-  for (std::size_t i = 0; i < t_.mask_words; ++i) anywhere[i] = std::bit_cast<std::uint64_t>(bits[i]);
-  return deny(anywhere, asked);
-}
-
-Decision CompiledSnapshot::deny(const PairMask& anywhere, const Asked& asked) const noexcept {
+Decision deny(const Tables& t, const PairMask& anywhere, const Asked& asked) {
   if (has(anywhere, asked.pair)) return {false, Reason::DeniedWrongNamespace};
-  const auto& permission = t_.permission_masks[asked.permission];
+  const auto& permission = t.permission_masks[asked.permission];
   for (std::size_t i = 0; i < anywhere.size(); ++i)
     if ((anywhere[i] & permission[i]) != 0) return {false, Reason::DeniedActionMissing};
   return {false, Reason::DeniedNoBinding};
 }
 
 /// The exact answer from the rows themselves, for an instant or a principal that no profile covers.
-Decision CompiledSnapshot::walk(std::uint32_t number, const Asked& asked, Micros at) const noexcept {
+Decision walk(const Tables& t, std::uint32_t number, const Asked& asked, Micros at) {
   static thread_local Trail trail;
-  if (trail.seen.size() < t_.groups) trail.seen.resize(t_.groups, false);
+  if (trail.seen.size() < t.groups) trail.seen.resize(t.groups, false);
   trail.numbers.assign(1, number);
-  if (t_.is_group(number)) trail.seen[number - t_.users] = true;
+  if (t.is_group(number)) trail.seen[number - t.users] = true;
   PairMask anywhere{};
-  bool granted = false, admin = false;
+  bool found = false, admin = false;
   for (std::size_t i = 0; i < trail.numbers.size(); ++i) {
-    for (const auto& binding : t_.bindings_of(trail.numbers[i])) {
-      if (t_.extras[binding.extra].expires <= at) continue;
-      const auto& role = t_.roles[binding.role];
-      for (std::size_t w = 0; w < anywhere.size(); ++w) anywhere[w] |= t_.masks[role.mask][w];
-      if (!t_.namespaces.covers(binding.node, asked.node) || !has(t_.masks[binding.node == 0 ? role.mask : role.limited], asked.pair))
-        continue;
-      granted = true;
+    for (const auto& binding : t.bindings_of(trail.numbers[i])) {
+      if (!is_live(t, binding, at)) continue;
+      const auto& role = t.roles[binding.role];
+      for (std::size_t w = 0; w < anywhere.size(); ++w) anywhere[w] |= t.masks[role.mask][w];
+      if (!t.namespaces.covers(binding.node, asked.node) || !has(granted(t, binding), asked.pair)) continue;
+      found = true;
       admin = admin || role.admin;
     }
-    for (const auto parent : t_.groups_of(trail.numbers[i])) {
-      if (trail.seen[parent - t_.users] || (t_.states[parent] & kActive) == 0) continue;
-      trail.seen[parent - t_.users] = true;
+    for (const auto parent : t.groups_of(trail.numbers[i])) {
+      if (trail.seen[parent - t.users] || (t.states[parent] & kActive) == 0) continue;
+      trail.seen[parent - t.users] = true;
       trail.numbers.push_back(parent);
     }
   }
   for (const auto seen : trail.numbers)
-    if (t_.is_group(seen)) trail.seen[seen - t_.users] = false;
-  if (granted) return {true, admin ? Reason::AllowedAdminRole : Reason::AllowedBinding};
-  return deny(anywhere, asked);
+    if (t.is_group(seen)) trail.seen[seen - t.users] = false;
+  if (found) return {true, admin ? Reason::AllowedAdminRole : Reason::AllowedBinding};
+  return deny(t, anywhere, asked);
+}
+
+[[gnu::always_inline]] inline Decision decided(const Tables& t, const Subject& subject, const Asked& asked, Micros at) noexcept {
+  if (subject.kind == Subject::Unknown) return {false, Reason::DeniedUnknownSubject};
+  if (subject.kind == Subject::Ambiguous) return {false, Reason::DeniedAmbiguousSubject};
+  if ((subject.state & kActive) == 0) return kDenied[static_cast<std::size_t>(type_of(subject.state)) - 1];
+  if (asked.iam && (subject.state & kSuperAdmin) != 0) return {true, Reason::AllowedSuperAdmin};
+
+  const auto* word = t.profiles.begin() + (subject.state & kProfileBits);
+  const auto head = *word++;
+  if ((head.first & (kTimed | kWalk)) != 0) {
+    if ((head.first & kWalk) != 0) return walk(t, subject.index, asked, at);
+    const auto& validity = t.validities[head.second];
+    if (at < validity.from || at >= validity.until) return walk(t, subject.index, asked, at);  // R37
+  }
+  const auto* bits = word;
+  word += t.mask_words;
+  // The node, its parent, … have falling numbers and the words are sorted: one pass from the back meets them all. The tenant is number 0,
+  // so its word can only be the first.
+  const auto* end = word + (head.first & kCountBits);
+  bool found = false;
+  for (auto node = asked.node;; node = t.namespaces.parent(node)) {
+    if (node == 0)
+      end = end != word && word->first == 0 ? word + 1 : word;
+    else if (end - word <= kLinear)
+      while (end != word && end[-1].first > node) --end;
+    else
+      end = behind_last_up_to(word, end, node);
+    if (end != word && end[-1].first == node && has(t.masks[end[-1].second & ~kAdminGrant], asked.pair)) {
+      if ((end[-1].second & kAdminGrant) != 0) return {true, Reason::AllowedAdminRole};
+      found = true;
+    }
+    if (node == 0) break;
+  }
+  if (found) return {true, Reason::AllowedBinding};
+  PairMask anywhere{};
+  for (std::size_t i = 0; i < t.mask_words; ++i) anywhere[i] = std::bit_cast<std::uint64_t>(bits[i]);
+  return deny(t, anywhere, asked);
+}
+
+}  // namespace
+
+Decision decide(const Tables& t, const Subject& subject, const Asked& asked, Micros at) noexcept { return decided(t, subject, asked, at); }
+
+/// The steps of R97, first hit decides.
+Decision CompiledSnapshot::check(const Question& q) const noexcept {
+  // The key is hashed first and its slot fetched while the rest of the question is looked up.
+  char buffer[kKeyBuffer];
+  std::string spare;
+  const auto key = folded(q.key, buffer, spare);
+  const auto hash = t_.hash_of(q.type, key);
+  t_.by_key.prefetch(hash);
+  const auto asked = asked_of(t_, q.permission, q.action, q.ns);
+  if (!asked) return {false, asked.error()};
+  return decided(t_, find(t_, q.type, q.key, key, hash), *asked, micros(q.at));
+}
+
+Decision CompiledSnapshot::check(const Principal& who, std::string_view permission, std::string_view action,
+                                 std::optional<std::string_view> ns, TimePoint at) const noexcept {
+  t_.by_id.prefetch(t_.hash_of(who.id.value));
+  const auto asked = asked_of(t_, permission, action, ns);
+  if (!asked) return {false, asked.error()};
+  return decided(t_, t_.find(who.type, who.id), *asked, micros(at));
 }
 
 SnapshotStats CompiledSnapshot::stats() const noexcept {

@@ -124,6 +124,7 @@ std::uint64_t Tables::bytes() const {
                         by_key.bytes() + parent_rows.bytes() + parents.bytes() + bindings.bytes() + extras.bytes() + namespaces.bytes() +
                         masks.bytes() + profiles.bytes() + validities.bytes() + roles.capacity() * sizeof(RoleRow) +
                         permission_masks.capacity() * sizeof(PairMask);
+  total += lazy_inverse->bytes();
   for (const auto& role : roles) total += role.name.capacity() > 15 ? role.name.capacity() + 1 : 0;  // longer ones are apart
   return total;
 }

@@ -1,6 +1,6 @@
 #pragma once
 // What a snapshot is made of (docs/decisions/0003-snapshot-layout.md): principals and their names, who is a member of what, roles,
-// bindings, and the flattened profiles a check reads. compile.cpp and profiles.cpp fill it, decide.cpp and grants.cpp read it.
+// bindings, and the flattened profiles a check reads. compile.cpp and profiles.cpp fill it, decide.cpp, paths.cpp and search.cpp read it.
 
 #include <cstdint>
 #include <limits>
@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rbac/inverse.hpp"
 #include "rbac/namespaces.hpp"
 #include "rbac/region.hpp"
 #include "rbac/snapshot.hpp"
@@ -171,6 +172,7 @@ struct Tables {
   Array<ProfileWord> profiles;
   Array<Validity> validities;
   std::uint64_t profile_count = 0;
+  std::unique_ptr<LazyInverse> lazy_inverse = std::make_unique<LazyInverse>();
 
   static constexpr std::size_t kMaxTexts = KeySlot::kSecond;
 
@@ -199,13 +201,15 @@ struct Tables {
     return {parents.data() + parent_rows[number], parents.data() + parent_rows[number + 1]};
   }
   [[nodiscard]] std::span<const BindingRow> bindings_of(std::uint32_t number) const noexcept;
+  /// Once the tables are complete.
+  [[nodiscard]] const Inverse& inverse() const { return lazy_inverse->of(*this); }
   /// Fills by_key from the records and the finished states; equal keys are settled here once (R7).
   void index_keys(std::size_t keys);
   [[nodiscard]] std::uint64_t bytes() const;
   [[nodiscard]] std::uint64_t content_hash() const;
 };
 
-/// The snapshot of compile.cpp: decide.cpp and grants.cpp hold its verbs.
+/// The snapshot of compile.cpp; decide.cpp, explain.cpp and search.cpp hold its verbs.
 class CompiledSnapshot final : public Snapshot {
  public:
   explicit CompiledSnapshot(Tables tables) : t_(std::move(tables)) {}
@@ -214,19 +218,19 @@ class CompiledSnapshot final : public Snapshot {
   [[nodiscard]] Decision check(const Question& question) const noexcept override;
   [[nodiscard]] Decision check(const Principal& who, std::string_view permission, std::string_view action,
                                std::optional<std::string_view> ns, TimePoint at) const noexcept override;
-  [[nodiscard]] std::vector<Grant> grants(const Principal& who, TimePoint at, std::size_t limit) const override;
+  [[nodiscard]] Resolved resolve(PrincipalType type, std::string_view key) const noexcept override;
+  [[nodiscard]] std::optional<Known> describe(const Principal& who) const noexcept override;
+  [[nodiscard]] Explanation explain(const Question& question, const ExplainWish& wish) const override;
+  [[nodiscard]] Grants effective(const Principal& who, TimePoint at, std::uint64_t skip, std::size_t limit) const override;
+  [[nodiscard]] Subjects who_may(PrincipalType type, const Right& right, PrincipalId after, std::size_t limit) const override;
+  [[nodiscard]] std::vector<std::string_view> what_may(const Principal& who, std::string_view permission,
+                                                       std::optional<std::string_view> ns, TimePoint at) const override;
+  [[nodiscard]] Places where_may(const Principal& who, std::string_view permission, std::string_view action, TimePoint at,
+                                 std::string_view after, std::size_t limit) const override;
   [[nodiscard]] SnapshotStats stats() const noexcept override;
   [[nodiscard]] std::uint64_t content_hash() const override { return t_.content_hash(); }
 
  private:
-  struct Asked;  ///< the pair and the node of a question
-  template <class Find>
-  [[nodiscard]] Decision answer(std::string_view permission, std::string_view action, std::optional<std::string_view> ns, TimePoint at,
-                                Find&& find) const noexcept;
-  [[nodiscard]] Decision decide(const Subject& subject, const Asked& asked, Micros at) const noexcept;
-  [[nodiscard]] Decision walk(std::uint32_t number, const Asked& asked, Micros at) const noexcept;
-  [[nodiscard]] Decision deny(const PairMask& anywhere, const Asked& asked) const noexcept;
-
   Tables t_;
 };
 
