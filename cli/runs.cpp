@@ -43,7 +43,7 @@ Try<int> list_runs(Session& session, const RunOptions& options) {
     const auto outcome = text_at(run, "outcome");
     table.row({text_at(run, "id"), text_at(run, "source_name"), Cell(outcome, colour_of_outcome(outcome)),
                age_of(text_at(run, "started_at")), duration_between(text_at(run, "started_at"), text_at(run, "finished_at")),
-               grouped(total_of(run.value("counts", json::object()))), text_at(run, "reason")});
+               grouped(total_of(run.value("counts", json::object()), false)), text_at(run, "reason")});
   }
   session.print(table, fmt::format("Tenant {} has no runs yet.", options.tenant));
   return kOk;

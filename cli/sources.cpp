@@ -23,6 +23,13 @@ Colour colour_of_state(std::string_view state) {
   return Colour::Cyan;  // new, queued, running
 }
 
+std::size_t certificates_in(std::string_view pem) {
+  constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----";
+  std::size_t count = 0;
+  for (auto at = pem.find(kBegin); at != std::string_view::npos; at = pem.find(kBegin, at + 1)) ++count;
+  return count;
+}
+
 /// Settings as "users.base  ou=people,dc=acme" lines, so that a source can be read without counting braces.
 void add_settings(Sheet& sheet, const json& settings, const std::string& prefix) {
   for (const auto& [key, value] : settings.items()) {
@@ -31,6 +38,8 @@ void add_settings(Sheet& sheet, const json& settings, const std::string& prefix)
       sheet.line(name, "(secret)" + (value.contains("file")  ? " from file " + text_at(value, "file")
                                      : value.contains("env") ? " from variable " + text_at(value, "env")
                                                              : ""));
+    else if (key == "ca_pem" && value.is_string())
+      sheet.line(name, plural(certificates_in(value.get<std::string>()), "certificate") + ", given here");
     else if (value.is_object())
       add_settings(sheet, value, name + ".");
     else

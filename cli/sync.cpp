@@ -55,6 +55,8 @@ Try<int> sync(Session& session, const SyncOptions& options) {
   return kOk;
 }
 
+constexpr std::size_t kHeldShown = 5;  ///< changes of a held plan that status shows; the rest is for 'runs show' and 'runs changes'
+
 Colour colour_of_state(std::string_view state) {
   if (state == "ok") return Colour::Green;
   if (state == "failing") return Colour::Red;
@@ -94,13 +96,21 @@ Try<int> status(Session& session, const std::string& only) {
                  grouped(number_at(item, {"groups", "active"})),
                  grouped(number_at(item, {"users", "suspended"}) + number_at(item, {"groups", "suspended"}))});
       const auto name = text_at(item, {"source", "name"});
-      if (const auto detail = text_at(item, {"last_run", "detail"}); !detail.empty() && state != "ok" && state != "disabled")
+      const bool fine = outcome.empty() || outcome == "applied" || outcome == "unchanged";
+      if (const auto detail = text_at(item, {"last_run", "detail"}); !detail.empty() && !fine && state != "disabled")
         below.push_back(fmt::format("{} {}: {}", tenant, name, detail));
-      if (const auto held = text_at(item, {"held_run", "id"}); !held.empty())
-        below.push_back(fmt::format("{0} {1}: held, see 'rosterctl runs show {0} {2}'", tenant, name, held));
+      if (const auto held = text_at(item, {"held_run", "id"}); !held.empty()) {
+        const auto& changes = list_at(item, "held_changes");
+        for (std::size_t i = 0; i < std::min(changes.size(), kHeldShown); ++i)
+          below.push_back(fmt::format("{} {}:   {}", tenant, name, sentence(changes[i], true)));
+        below.push_back(fmt::format("{0} {1}: {2}held, see 'rosterctl runs show {0} {3}'", tenant, name,
+                                    changes.size() > kHeldShown ? "  …; " : "", held));
+      }
       if (overdue)
-        below.push_back(fmt::format("{} {}: no complete read for {}", tenant, name,
-                                    rough_age(static_cast<long long>(number_at(item, {"age_seconds"})))));
+        below.push_back(text_at(item, "last_complete_read").empty()
+                            ? fmt::format("{} {}: overdue, it was never read completely", tenant, name)
+                            : fmt::format("{} {}: overdue, no complete read for {}", tenant, name,
+                                          rough_age(static_cast<long long>(number_at(item, {"age_seconds"})))));
     }
     (*answer)["tenant"] = tenant;
     document["items"].push_back(std::move(*answer));

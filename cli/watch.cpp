@@ -196,7 +196,7 @@ Try<void> print_end(Session& session, const std::string& tenant, const json& run
         fmt::format("  note: {}{}", harmless(text_at(notice, "text")),
                     number_at(notice, {"count"}) > 1 ? fmt::format(" ({} times)", grouped(number_at(notice, {"count"}))) : ""));
 
-  const auto total = total_of(counts);
+  const auto total = total_of(counts, true);
   const auto id = text_at(run, "id");
   const bool listed = outcome == "planned" || outcome == "held" || ((outcome == "applied" || outcome == "partial") && total <= show);
   if (listed && total > 0 && show > 0) {

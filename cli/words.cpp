@@ -144,6 +144,7 @@ std::string object_of(const json& change) {
     if (member.empty()) member = text_at(change, {side, "member_external_id"});
     if (!member.empty()) name = fmt::format("{} in {}", member, name);
   } else if (type == "binding") {
+    if (const auto group = text_at(change, {side, "group"}); !group.empty()) name += " for " + group;
     const auto ns = text_at(change, {side, "namespace"});
     name += ns.empty() ? " in the whole tenant" : " in " + ns;
   }
@@ -160,10 +161,11 @@ std::string sentence(const json& change, bool would) {
   return line;
 }
 
-std::uint64_t total_of(const json& counts) {
+std::uint64_t total_of(const json& counts, bool with_skipped) {
   std::uint64_t total = 0;
   for (const char* list : {"users", "groups"})
-    for (const auto& verb : kPrincipalVerbs) total += number_at(counts, {list, verb.kind});
+    for (const auto& verb : kPrincipalVerbs)
+      if (with_skipped || std::string_view(verb.kind) != "skipped") total += number_at(counts, {list, verb.kind});
   for (const char* list : {"edges", "bindings"}) total += number_at(counts, {list, "added"}) + number_at(counts, {list, "removed"});
   return total;
 }

@@ -35,8 +35,8 @@ namespace rosterd::cli {
 [[nodiscard]] std::string object_of(const nlohmann::json& change);
 /// One change as a line: "user ada added (new at the source)"; with `would`: "would add user ada (…)".
 [[nodiscard]] std::string sentence(const nlohmann::json& change, bool would);
-/// How many changes the counts hold in all.
-[[nodiscard]] std::uint64_t total_of(const nlohmann::json& counts);
+/// How many changes the counts hold in all; a skipped record is none, but is listed like one.
+[[nodiscard]] std::uint64_t total_of(const nlohmann::json& counts, bool with_skipped);
 [[nodiscard]] std::string joined(const std::vector<std::string>& parts, std::string_view between);
 
 }  // namespace rosterd::cli

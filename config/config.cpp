@@ -36,7 +36,7 @@ class Reading {
     for (const auto& setting : settings())
       if (setting.path_of) resolve(setting);
     const auto stated = config_;  // contradictions are between what was written, not between defaults made from it
-    for (const auto& [path, text] : contradictions(stated)) problem(path, text);
+    for (const auto& [paths, text] : contradictions(stated)) problem(paths, text);
     complete(config_);
     if (problems_.empty()) return std::move(config_);
     std::string all;
@@ -44,11 +44,17 @@ class Reading {
     return fail(Errc::InvalidInput, "{}", all);
   }
 
-  void problem(const std::string& path, const std::string& text) {
-    const auto found = lines_.find(path);
-    if (broken_.contains(path)) return;  // one complaint a setting is enough
-    problem_at(found == lines_.end() ? 0 : found->second, path + ": " + text);
+  /// At the first of the settings that stands in the file: the others have their defaults, and no line.
+  void problem(const std::vector<std::string>& paths, const std::string& text) {
+    unsigned line = 0;
+    for (const auto& path : paths) {
+      if (broken_.contains(path)) return;  // one complaint a setting is enough
+      const auto found = lines_.find(path);
+      if (line == 0 && found != lines_.end()) line = found->second;
+    }
+    problem_at(line, fmt::format("{}: {}", fmt::join(paths, ", "), text));
   }
+  void problem(const std::string& path, const std::string& text) { problem(std::vector{path}, text); }
 
   void problem_at(unsigned line, const std::string& text) {
     problems_.emplace(line, line == 0 ? fmt::format("{}: {}", file_.string(), text) : fmt::format("{}:{}: {}", file_.string(), line, text));

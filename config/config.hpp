@@ -88,6 +88,10 @@ struct Setup {
   Path credential_file;  ///< {"email": …, "token": …} of the first super admin, for unattended installs
 };
 
+struct Audit {
+  Millis retention{std::chrono::hours(400 * 24)};  ///< audit rows and runs older than this are forgotten
+};
+
 enum class LogFormat { Auto, Text, Journald };
 
 struct Log {
@@ -103,6 +107,7 @@ struct Config {
   Sync sync;
   SecretsSection secrets;
   Setup setup;
+  Audit audit;
   Log log;
   std::string file;  ///< where it was read from; no setting
 };

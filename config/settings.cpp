@@ -254,6 +254,8 @@ std::vector<Setting> make_settings() {
       row("setup.secret_file", Restart, File{}, MEMBER(setup.secret_file)),
       row("setup.credential_file", Restart, File{}, MEMBER(setup.credential_file)),
 
+      row("audit.retention", Restart, Duration{days(7), days(36'500)}, MEMBER(audit.retention)),
+
       row("log.level", Reload, kLevels, MEMBER(log.level)),
       row("log.format", Restart, kFormats, MEMBER(log.format)),
   };
@@ -305,34 +307,38 @@ std::string nearest_setting(std::string_view path) {
 
 std::vector<Problem> contradictions(const Config& config) {
   std::vector<Problem> problems;
-  const auto& [server, database, embedded, state, sync, secrets, setup, log, file] = config;
+  const auto& [server, database, embedded, state, sync, secrets, setup, audit, log, file] = config;
   if (server.tls_certificate_file.empty() != server.tls_key_file.empty()) {
     const bool key_missing = server.tls_key_file.empty();
     problems.push_back(
-        {key_missing ? "server.tls_certificate_file" : "server.tls_key_file",
+        {{key_missing ? "server.tls_certificate_file" : "server.tls_key_file"},
          fmt::format("stands without server.{}; name both for HTTPS or neither", key_missing ? "tls_key_file" : "tls_certificate_file")});
   }
   // A heartbeat or two may be lost without the source changing hands.
   if (sync.lease_expiry < 3 * sync.lease_heartbeat)
     problems.push_back(
-        {"sync.lease_expiry", fmt::format("{} is less than three heartbeats of {}; write at least {}", duration_text(sync.lease_expiry),
-                                          duration_text(sync.lease_heartbeat), duration_text(3 * sync.lease_heartbeat))});
-  if (sync.connect_timeout > sync.read_deadline)
-    problems.push_back({"sync.connect_timeout", "is longer than sync.read_deadline, which covers the whole read; make it shorter"});
-  if (sync.operation_timeout > sync.read_deadline)
-    problems.push_back({"sync.operation_timeout", "is longer than sync.read_deadline, which covers the whole read; make it shorter"});
+        {{"sync.lease_expiry", "sync.lease_heartbeat"},
+         fmt::format("an expiry of {} is less than three heartbeats of {}; write an expiry of {} or more, or a heartbeat of {} or less",
+                     duration_text(sync.lease_expiry), duration_text(sync.lease_heartbeat), duration_text(3 * sync.lease_heartbeat),
+                     duration_text(sync.lease_expiry / 3))});
+  for (const auto& [path, time] :
+       {std::pair{"sync.connect_timeout", sync.connect_timeout}, std::pair{"sync.operation_timeout", sync.operation_timeout}})
+    if (time > sync.read_deadline)
+      problems.push_back({{path, "sync.read_deadline"},
+                          fmt::format("{} is longer than the {} of the whole read; make the first shorter or the second longer",
+                                      duration_text(time), duration_text(sync.read_deadline))});
   if (database.is_embedded()) {
     for (const auto& [path, is_set] : {std::pair{"database.owner_url", !database.owner_url.empty()},
                                        std::pair{"database.password_file", !database.password_file.empty()},
                                        std::pair{"database.owner_password_file", !database.owner_password_file.empty()}})
       if (is_set)
-        problems.push_back({path, "has no meaning with the embedded PostgreSQL; take it out, or set database.url to a server's URL"});
+        problems.push_back({{path}, "has no meaning with the embedded PostgreSQL; take it out, or set database.url to a server's URL"});
   } else if (!database.owner_password_file.empty() && database.owner_url.empty()) {
-    problems.push_back({"database.owner_password_file", "stands without database.owner_url; add the URL or take the file out"});
+    problems.push_back({{"database.owner_password_file"}, "stands without database.owner_url; add the URL or take the file out"});
   }
   if (embedded.run_as.empty())
-    problems.push_back({"database.embedded.run_as", "is empty; name the user PostgreSQL runs as when rosterd is started as root"});
-  if (state.directory.empty()) problems.push_back({"state.directory", "is empty; name the folder rosterd keeps its own files in"});
+    problems.push_back({{"database.embedded.run_as"}, "is empty; name the user PostgreSQL runs as when rosterd is started as root"});
+  if (state.directory.empty()) problems.push_back({{"state.directory"}, "is empty; name the folder rosterd keeps its own files in"});
   return problems;
 }
 

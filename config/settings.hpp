@@ -30,9 +30,9 @@ struct Setting {
 /// The known path nearest to a mistyped one; empty when none is near.
 [[nodiscard]] std::string nearest_setting(std::string_view path);
 
-/// A problem that involves several settings; `path` is where it is reported.
+/// A problem that may involve several settings; it is reported at the first of them that the file sets.
 struct Problem {
-  std::string path;
+  std::vector<std::string> paths;
   std::string text;
 };
 /// Settings that contradict each other.

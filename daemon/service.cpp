@@ -17,6 +17,7 @@
 #include "daemon/secrets.hpp"
 #include "daemon/self_ping.hpp"
 #include "daemon/store_watch.hpp"
+#include "daemon/sync/housekeeper.hpp"
 #include "daemon/sync/publisher.hpp"
 #include "daemon/sync/scheduler.hpp"
 #include "schema/core/hash.hpp"
@@ -127,6 +128,7 @@ struct Service::Parts {
   std::unique_ptr<Connections> connections;
   std::unique_ptr<sync::Publisher> publisher;
   std::unique_ptr<sync::Scheduler> scheduler;
+  std::unique_ptr<sync::Housekeeper> housekeeper;
   http::SetupGate gate;
   std::unique_ptr<http::Server> http;
   std::unique_ptr<StoreWatch> store_watch;
@@ -185,6 +187,7 @@ Result<void> Service::Parts::start_sync(const std::stop_token& stop) {
       *store, clock, *publisher,
       [this](const TenantId& tenant, const Source& source, const SourceState& state) { return connections->make(tenant, source, state); },
       &Connections::fingerprints, std::move(options));
+  housekeeper = std::make_unique<sync::Housekeeper>(*store, clock, sync::HousekeeperOptions{.retention = config.audit.retention});
   return {};
 }
 
@@ -275,6 +278,7 @@ Result<std::unique_ptr<Service>> Service::start(const config::Config& config, st
   if (auto ok = parts->open_port(); !ok) return fail(ok.error());
   // Syncs begin when everything else stands, so that a start that fails half-way has claimed nothing.
   parts->scheduler->start();
+  parts->housekeeper->start();
   parts->http->set_ready(true);
   auto service = std::unique_ptr<Service>(new Service(std::move(parts)));
   service->parts_->watch(*service);
@@ -311,6 +315,7 @@ std::size_t Service::stop(std::stop_token hurry) {
   notify::extend_timeout(deadline + Millis(60'000));
   const std::stop_callback quickly(hurry, [&] { parts.scheduler->hurry(); });
   const auto left = parts.scheduler->stop(deadline);
+  parts.housekeeper->stop();
   parts.publisher->stop();
   const auto took = std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - begun);
   if (left > 0)

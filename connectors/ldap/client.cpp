@@ -4,6 +4,7 @@
 
 #include <ldap.h>
 #include <openldap.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -57,6 +58,32 @@ std::string_view text_of(const berval& value) { return {value.bv_val, value.bv_l
 Result<void> set(::ldap* handle, int option, const void* value, std::string_view name) {
   if (ldap_set_option(handle, option, value) == LDAP_OPT_SUCCESS) return {};
   return fail(Errc::Internal, "libldap refused the option {}", name);
+}
+
+/// Where the authorities' certificates are while a connection is made.
+struct Authorities {
+  Fd memory;  ///< of ca_pem
+  std::string path, name;
+};
+
+/// libldap takes authorities by a file's name only. A text given in the settings lies in memory under a name of this process: nothing to
+/// clean up, nothing to read for others.
+Result<Authorities> authorities_of(const Target& target) {
+  Authorities out;
+  if (target.ca_pem.empty()) {
+    out.path = target.ca_file;
+    out.name = "the CA file " + target.ca_file;
+    if (::access(out.path.c_str(), R_OK) == 0) return out;
+    return fail(Errc::InvalidInput, "{} can not be read: {}; set ca_file to the certificate of the server's issuer in PEM form", out.name,
+                std::strerror(errno));
+  }
+  out.memory = Fd(::memfd_create("ca_pem", MFD_CLOEXEC));
+  const auto written = ::write(out.memory.get(), target.ca_pem.data(), target.ca_pem.size());
+  if (written != static_cast<ssize_t>(target.ca_pem.size()))
+    return fail(Errc::Unavailable, "keeping ca_pem in memory: {}", std::strerror(errno));
+  out.path = fmt::format("/proc/self/fd/{}", out.memory.get());
+  out.name = "ca_pem";
+  return out;
 }
 
 std::string stop_words(std::string_view doing) { return fmt::format("{}: told to stop", doing); }
@@ -163,22 +190,22 @@ Result<void> Client::adopt_socket(const Target& target, const Limits& limits) {
 }
 
 Result<void> Client::secure(const Target& target, const Address& address, const Limits& limits, std::stop_token stop) {
-  if (::access(target.ca_file.c_str(), R_OK) != 0)
-    return fail(Errc::InvalidInput, "the CA file {} can not be read: {}; set ca_file to the certificate of the server's issuer in PEM form",
-                target.ca_file, std::strerror(errno));
+  const auto authorities = authorities_of(target);
+  if (!authorities) return fail(authorities.error());
+  const auto& ca_file = authorities->path;
   const int demand = LDAP_OPT_X_TLS_DEMAND;
   const int minimum = LDAP_OPT_X_TLS_PROTOCOL_TLS1_2;
   const int client_side = 0;
   // NEWCTX last: it makes the handle's own context from what was set before; without it the process-wide context would be used, which
   // knows no CA. REQUIRE_SAN: the default falls back to the common name even where a subject alternative name says otherwise.
-  const std::tuple<int, const void*, std::string_view> options[] = {{LDAP_OPT_X_TLS_CACERTFILE, target.ca_file.c_str(), "CACERTFILE"},
+  const std::tuple<int, const void*, std::string_view> options[] = {{LDAP_OPT_X_TLS_CACERTFILE, ca_file.c_str(), "CACERTFILE"},
                                                                     {LDAP_OPT_X_TLS_REQUIRE_CERT, &demand, "REQUIRE_CERT"},
                                                                     {LDAP_OPT_X_TLS_REQUIRE_SAN, &demand, "REQUIRE_SAN"},
                                                                     {LDAP_OPT_X_TLS_PROTOCOL_MIN, &minimum, "PROTOCOL_MIN"}};
   for (const auto& [option, value, name] : options)
     if (auto ok = set(handle_, option, value, name); !ok) return ok;
   if (!set(handle_, LDAP_OPT_X_TLS_NEWCTX, &client_side, "NEWCTX"))
-    return fail(Errc::InvalidInput, "the CA file {} holds no usable certificate in PEM form", target.ca_file);
+    return fail(Errc::InvalidInput, "{} holds no usable certificate in PEM form", authorities->name);
 
   watchdog_->enter();
   const int rc = target.security == Security::Ldaps ? ldap_install_tls(handle_) : ldap_start_tls_s(handle_, nullptr, nullptr);
@@ -191,7 +218,8 @@ Result<void> Client::secure(const Target& target, const Address& address, const 
   const auto patience = std::min(limits.connect, milliseconds(5000));
   auto why = explain_tls({.address = address,
                           .host = target.host,
-                          .ca_file = target.ca_file,
+                          .ca_file = ca_file,
+                          .ca_name = target.ca_pem.empty() ? "" : authorities->name,
                           .start_tls = target.security == Security::StartTls,
                           .patience = patience},
                          std::move(stop));

@@ -24,7 +24,8 @@ struct Target {
   std::uint16_t port = 389;
   Security security = Security::Plain;
   std::string ca_file;
-  std::string bind_dn;  ///< empty = anonymous
+  std::string ca_pem{};  ///< the certificates themselves; used instead of ca_file unless empty
+  std::string bind_dn;   ///< empty = anonymous
   std::string bind_password;
 };
 

@@ -8,6 +8,7 @@
 
 #include "connectors/ldap/dn.hpp"
 #include "connectors/ldap/filter.hpp"
+#include "connectors/ldap/tls_explain.hpp"
 #include "schema/core/text.hpp"
 
 namespace rosterd::connectors::ldap {
@@ -136,6 +137,18 @@ void read_url(Object& root, Settings& out, Problems& problems) {
   if (out.target.security == Security::Plain && !allow_plaintext && !is_loopback_name(out.target.host))
     problems.add(
         path, "ldap:// without encryption would show the bind password and every entry; use ldaps://, start_tls, or say allow_plaintext");
+}
+
+void read_ca(Object& root, Settings& out, Problems& problems) {
+  const auto file = root.text("ca_file");
+  out.target.ca_file = file.value_or(std::string(kSystemBundle));
+  const Json* const pem = root.field("ca_pem");
+  if (pem == nullptr) return;
+  const auto path = root.at("ca_pem");
+  if (!pem->is_string()) return problems.add(path, "must be a text");
+  if (file) problems.add(path, "ca_file is set as well; use one of them");
+  out.target.ca_pem = pem->get<std::string>();
+  if (const auto wrong = trouble_with_certificates(out.target.ca_pem); !wrong.empty()) problems.add(path, "{}", wrong);
 }
 
 void read_password(Object& root, SecretRule rule, Settings& out, Problems& problems) {
@@ -283,7 +296,7 @@ Result<Settings> parse_settings(std::string_view text, SecretRule secrets) {
     }
   }
   read_url(root, out, problems);
-  out.target.ca_file = root.text("ca_file").value_or(std::string(kSystemBundle));
+  read_ca(root, out, problems);
   out.target.bind_dn = root.text("bind_dn").value_or("");
   read_password(root, secrets, out, problems);
   read_attribute(root, "id_attribute", out.id_attribute, problems);

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -90,8 +91,9 @@ std::string in_words(long code, X509* certificate, const TlsQuestion& question) 
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-      return fmt::format("the certificate was issued by \"{}\", which {} does not hold; put the issuer's certificate into ca_file",
-                         name_text(X509_get_issuer_name(certificate)), question.ca_file);
+      return fmt::format("the certificate was issued by \"{}\", which {} does not hold; put the issuer's certificate into {}",
+                         name_text(X509_get_issuer_name(certificate)), question.shown(),
+                         question.ca_name.empty() ? "ca_file" : question.ca_name);
     default:
       return fmt::format("the certificate was refused: {}", X509_verify_cert_error_string(code));
   }
@@ -111,7 +113,7 @@ std::string explain_tls(const TlsQuestion& question, std::stop_token stop) {
 
   const CtxPtr context(SSL_CTX_new(TLS_client_method()));
   if (!context || SSL_CTX_load_verify_file(context.get(), question.ca_file.c_str()) != 1)
-    return fmt::format("{} holds no readable certificate in PEM form", question.ca_file);
+    return fmt::format("{} holds no readable certificate in PEM form", question.shown());
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
   const SslPtr ssl(SSL_new(context.get()));
   SSL_set_verify(ssl.get(), SSL_VERIFY_PEER, nullptr);
@@ -138,6 +140,19 @@ std::string explain_tls(const TlsQuestion& question, std::stop_token stop) {
   char text[256] = {};
   ERR_error_string_n(error, text, sizeof text);
   return fmt::format("the handshake failed: {}; is this a TLS port, and does the server speak TLS 1.2 or newer?", text);
+}
+
+std::string trouble_with_certificates(std::string_view pem) {
+  if (pem.find("PRIVATE KEY-----") != std::string_view::npos) return "holds a private key; give the issuer's certificate only";
+  const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  std::size_t found = 0;
+  while (const X509Ptr certificate{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) ++found;
+  const auto error = ERR_peek_last_error();
+  ERR_clear_error();
+  if (found == 0) return "holds no readable certificate in PEM form (-----BEGIN CERTIFICATE----- …)";
+  // The end of the text reads as "no start line"; anything else is a certificate that could not be read.
+  if (ERR_GET_REASON(error) != PEM_R_NO_START_LINE) return fmt::format("certificate {} is damaged", found + 1);
+  return {};
 }
 
 }  // namespace rosterd::connectors::ldap

@@ -9,6 +9,7 @@
 
 #include <array>
 
+#include "daemon/http/source_state.hpp"
 #include "daemon/sync/control.hpp"
 #include "daemon/sync/snapshots.hpp"
 #include "schema/core/log.hpp"
@@ -95,6 +96,8 @@ std::string Metrics::expose(Store& store, const sync::Snapshots& snapshots, cons
   }
   if (tenants) {
     auto& age = gauge(scrape, "rosterd_source_complete_read_age_seconds", "Age of the last complete read of a source");
+    auto& overdue = gauge(scrape, "rosterd_source_overdue", "1 while a scheduled source was not read completely for two full intervals");
+    auto& held = gauge(scrape, "rosterd_source_held", "1 while a plan of the source waits for approval");
     auto& failures = gauge(scrape, "rosterd_source_failures", "Failed runs in a row");
     auto& last = gauge(scrape, "rosterd_source_last_run", "1 for the outcome of the newest run that is over");
     auto& users = gauge(scrape, "rosterd_source_users", "Users a source owns, by state");
@@ -125,6 +128,8 @@ std::string Metrics::expose(Store& store, const sync::Snapshots& snapshots, cons
             return labels;
           };
           if (source.last_complete_read) age.Add(of_source).Set(std::chrono::duration<double>(now - *source.last_complete_read).count());
+          overdue.Add(of_source).Set(overdue_in(source, now) ? 1 : 0);
+          held.Add(of_source).Set(source.held ? 1 : 0);
           failures.Add(of_source).Set(source.failures);
           if (source.last_run) last.Add(with("outcome", std::string(name_of(source.last_run->outcome)))).Set(1);
           users.Add(with("state", "active")).Set(static_cast<double>(source.users_active));

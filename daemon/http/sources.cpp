@@ -11,7 +11,9 @@ namespace {
 using nlohmann::json;
 
 /// Settings that decide which server hears the secret.
-constexpr std::string_view kServerSettings[] = {"/url", "/issuer", "/start_tls", "/allow_plaintext", "/ca_file"};
+constexpr std::string_view kServerSettings[] = {"/url", "/issuer", "/start_tls", "/allow_plaintext", "/ca_file", "/ca_pem"};
+/// Settings that name a file of rosterd's host, in the clear.
+constexpr std::string_view kHostFiles[] = {"/ca_file"};
 constexpr int kMostTests = 4;  // each may hold a thread for as long as a mute server is given
 
 json masked_settings(const Source& source) {
@@ -84,8 +86,9 @@ const json* at(const json& settings, std::string_view path) {
   return settings.is_object() && settings.contains(pointer) ? &settings[pointer] : nullptr;
 }
 
-/// Two ways of reading what one should not: naming a file or variable of the daemon's host and sending it to a server of one's own as
-/// a password, or keeping a stored secret while pointing the source at another server.
+/// Three ways of reading what one should not: naming a file or variable of the daemon's host and sending it to a server of one's own as
+/// a password, naming any file as ca_file and learning from `test` whether it is there, or keeping a stored secret while pointing the
+/// source at another server.
 Result<void> secrets_stay_home(Call& call, const json& settings, const connectors::ConnectorType& type, const Source* before) {
   if (call.super_admin()) return {};
   const auto old = before != nullptr ? json::parse(before->settings, nullptr, false) : json::object();
@@ -93,6 +96,12 @@ Result<void> secrets_stay_home(Call& call, const json& settings, const connector
   for (const auto path : kServerSettings) {
     const auto *was = at(old, path), *is = at(settings, path);
     moved = moved || (was == nullptr) != (is == nullptr) || (was != nullptr && *was != *is);
+  }
+  for (const auto path : kHostFiles) {
+    const auto *was = at(old, path), *is = at(settings, path);
+    if (is != nullptr && !is->is_null() && (was == nullptr || *was != *is))
+      return fail(Errc::Forbidden, "settings{}: only a super admin may name a file of rosterd's host; give the text itself as ca_pem",
+                  path);
   }
   for (const auto path : type.secrets) {
     const auto* secret = at(settings, path);
@@ -242,7 +251,8 @@ Result<Reply> delete_source(Call& call) {
   if (!source) return fail(source.error());
   if (*version != 0 && *version != source->version)
     return fail_as("stale_version", Errc::Conflict, "the source has changed since: it is at \"{}\"", source->version);
-  const auto revision = call.store().delete_source(call.tenant, source->id, *force, call.actor());
+  const auto how_far = !*force ? Force::No : call.super_admin() ? Force::EvenLastAdmin : Force::Suspend;
+  const auto revision = call.store().delete_source(call.tenant, source->id, how_far, call.actor());
   if (!revision) return fail(revision.error());
   call.app.services.sync.wake();
   return gone(*revision);

@@ -12,7 +12,14 @@ std::string_view state_of(const SourceStatus& status) {
   if (status.held) return "held";
   if (status.failures > 0) return "failing";
   if (!status.last_complete_read) return status.last_run ? "incomplete" : "new";
+  // An older complete read does not make a newer one good: nobody leaves meanwhile, and somebody has to look.
+  if (status.last_run && status.last_run->outcome == Outcome::Partial) return "incomplete";
   return "ok";
+}
+
+bool overdue_in(const SourceStatus& status, TimePoint now) {
+  // Without a next run (a disabled source or tenant) nobody expects a read.
+  return status.next_run && is_overdue(status.source.schedule, status.last_complete_read, status.source.created_at, now);
 }
 
 Result<Reply> status(Call& call) {
@@ -29,11 +36,13 @@ Result<Reply> status(Call& call) {
   auto items = json::array();
   for (const auto& source : *found) {
     json age = nullptr;
-    bool overdue = false;
-    if (source.last_complete_read) {
-      const auto old = std::chrono::duration_cast<Seconds>(now - *source.last_complete_read);
-      age = std::max<std::int64_t>(0, old.count());
-      overdue = old > 2 * source.source.schedule.full_every;  // S51
+    if (source.last_complete_read)
+      age = std::max<std::int64_t>(0, std::chrono::duration_cast<Seconds>(now - *source.last_complete_read).count());
+    auto held_changes = json::array();
+    if (source.held) {
+      const auto first = call.store().held_changes(call.tenant, source.held->id);
+      if (!first) return fail(first.error());
+      held_changes = json::parse(*first);
     }
     items.push_back(
         {{"source",
@@ -42,9 +51,10 @@ Result<Reply> status(Call& call) {
          {"last_run", run_or_null(source.last_run)},
          {"current_run", run_or_null(source.current)},
          {"held_run", run_or_null(source.held)},
+         {"held_changes", std::move(held_changes)},
          {"last_complete_read", time_or_null(source.last_complete_read)},
          {"age_seconds", age},
-         {"overdue", overdue},
+         {"overdue", overdue_in(source, now)},
          {"next_run", time_or_null(source.next_run)},
          {"failures", source.failures},
          {"cursor_kind", text_or_null(source.cursor_kind)},

@@ -81,6 +81,11 @@ std::size_t Scheduler::running() const {
   return active_.size();
 }
 
+std::optional<SyncControl::RunsEnded> Scheduler::runs_ended() const {
+  const std::lock_guard lock(mutex_);
+  return ended_;
+}
+
 /// Once when it goes, once when it comes back: a log full of the same line helps nobody.
 void Scheduler::note_store(const Result<void>& result) {
   if (!result && !away_)
@@ -162,6 +167,10 @@ void Scheduler::execute(Active& active) {
     }
   } catch (const std::exception& error) {
     finished = engine_.give_up(work, {.code = Errc::Internal, .what = error.what(), .slug = {}}, active.control);
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    ++ended_.at(static_cast<std::size_t>(finished.end.outcome));
   }
   if (finished.revision) publisher_.changed(work.lease.tenant);
   if (finished.records > options_.trim_above) malloc_trim(0);

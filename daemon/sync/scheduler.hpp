@@ -58,6 +58,7 @@ class Scheduler final : public SyncControl {
   void changed(const TenantId& tenant) override { publisher_.changed(tenant); }
   [[nodiscard]] std::optional<std::string> progress(RunId run) const override;
   [[nodiscard]] std::size_t running() const;
+  [[nodiscard]] std::optional<RunsEnded> runs_ended() const override;
 
  private:
   struct Active {
@@ -84,6 +85,7 @@ class Scheduler final : public SyncControl {
   std::condition_variable_any changed_;              // something below has changed
   std::deque<std::shared_ptr<Active>> queue_;        // claimed, not yet taken by a worker
   std::map<RunId, std::shared_ptr<Active>> active_;  // claimed and not yet ended, the queue included
+  RunsEnded ended_{};                                // by outcome, since the start
   bool poked_ = false;
   std::atomic<std::chrono::steady_clock::time_point> last_tick_{std::chrono::steady_clock::now()};
   bool away_ = false;  // of the dispatcher: the store's absence has been reported

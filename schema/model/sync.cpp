@@ -112,6 +112,10 @@ std::string_view name_of(ObjectType type) {
   return "";
 }
 
+bool is_overdue(const Schedule& schedule, const std::optional<TimePoint>& last_complete_read, TimePoint created_at, TimePoint now) {
+  return now - last_complete_read.value_or(created_at) > 2 * std::max(schedule.interval, schedule.full_every);
+}
+
 bool ChangeCounts::is_empty() const {
   const auto total = [](const auto& kinds) { return std::accumulate(kinds.begin(), kinds.end(), std::uint64_t{0}); };
   const auto skipped = static_cast<std::size_t>(ChangeKind::Skipped);

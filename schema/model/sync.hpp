@@ -35,6 +35,10 @@ struct Guard {
   bool operator==(const Guard&) const = default;
 };
 
+/// Whether the last complete read is older than two full intervals (S51). A source that never had one counts from when it was made.
+[[nodiscard]] bool is_overdue(const Schedule& schedule, const std::optional<TimePoint>& last_complete_read, TimePoint created_at,
+                              TimePoint now);
+
 struct Source {
   SourceId id;
   std::string name;  ///< slug, unique in its tenant
@@ -156,7 +160,7 @@ struct Change {
 /// What `status` says of one source.
 struct SourceStatus {
   Source source;
-  std::optional<Run> last_run;
+  std::optional<Run> last_run;  ///< the newest that is over; dry runs do not count
   std::optional<Run> held;
   std::optional<Run> current;  ///< queued or running now
   std::optional<TimePoint> last_complete_read;

@@ -17,4 +17,9 @@ bool has_active_admin(Tenancy& inside) {
   return inside.db.number(kAdmins, {inside.number}) != 0;
 }
 
+Result<void> keep_an_admin(Tenancy& inside, bool before) {
+  if (!before || has_active_admin(inside)) return {};
+  return fail_as("last_admin", Errc::Conflict, "tenant {} would be left without an active Admin", inside.id.value);
+}
+
 }  // namespace rosterd::postgres

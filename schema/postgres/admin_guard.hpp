@@ -8,5 +8,7 @@ namespace rosterd::postgres {
 
 /// Asked inside the changing transaction, after Tenancy::lock(), so that two changes cannot both see the other's Admin.
 [[nodiscard]] bool has_active_admin(Tenancy& inside);
+/// Conflict "last_admin" for a change by API that leaves the tenant without one; `before` is what has_active_admin said before the change.
+[[nodiscard]] Result<void> keep_an_admin(Tenancy& inside, bool before);
 
 }  // namespace rosterd::postgres

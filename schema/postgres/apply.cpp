@@ -4,6 +4,7 @@
 
 #include "schema/core/text.hpp"
 #include "schema/postgres/admin_guard.hpp"
+#include "schema/postgres/changes.hpp"
 #include "schema/postgres/rows.hpp"
 #include "schema/postgres/stage.hpp"
 
@@ -72,7 +73,7 @@ std::uint64_t insert_edges(Db& db, std::string_view from, int tenant, const Leas
                 {tenant, lease.source, lease.run});
 }
 
-void PostgresStage::record_changes(Tenancy& tenancy) {
+void PostgresStage::record_changes(Tenancy& tenancy, bool is_plan) {
   Db& db = tenancy.db;
   // Before the rows change, so that "before" is what they are now.
   static constexpr std::string_view kPrincipals =
@@ -105,17 +106,30 @@ void PostgresStage::record_changes(Tenancy& tenancy) {
                        fmt::arg("table", "tenant_group"), fmt::arg("leaving", leaving), fmt::arg("only", ""),
                        fmt::arg("shape", "'name', o.source_name, 'description', o.description, 'entry', o.entry")),
            {tenancy.number, lease_.run, lease_.source});
+  // In a plan that is kept, whom it would add has a name only here; everybody else's is looked up when the change is shown.
   static constexpr std::string_view kEdges =
       "INSERT INTO run_change (tenant_id, run_id, seq, type, kind, object_id, external_id, member_id, member_type, member_external_id, "
-      "reason) "
-      "SELECT $1::int, $2::bigint, seq, 4, kind, group_id, external_id, member_id, member_type, member_external_id, reason FROM stage_edge";
-  if (edges_.sent > 0) db.run(kEdges, {tenancy.number, lease_.run});
+      "reason, name, after) "
+      "SELECT $1::int, $2::bigint, s.seq, 4, s.kind, s.group_id, s.external_id, s.member_id, s.member_type, s.member_external_id, "
+      "s.reason, "
+      "{} FROM stage_edge s {}";
+  if (edges_.sent > 0 && !is_plan) db.run(fmt::format(kEdges, "NULL, NULL", ""), {tenancy.number, lease_.run});
+  if (edges_.sent > 0 && is_plan)
+    db.run(fmt::format(kEdges, "g.name, CASE WHEN m.name IS NOT NULL THEN json_build_object('member_name', m.name)::text END",
+                       "LEFT JOIN stage_group g ON g.kind = 1 AND g.id = s.group_id "
+                       "LEFT JOIN (SELECT 1 AS type, id, name FROM stage_user WHERE kind = 1 UNION ALL SELECT 2, id, name FROM stage_group "
+                       "WHERE kind = 1) m ON m.type = s.member_type AND m.id = s.member_id"),
+           {tenancy.number, lease_.run});
   static constexpr std::string_view kBindings =
       "INSERT INTO run_change (tenant_id, run_id, seq, type, kind, object_id, external_id, name, role_id, binding_id, reason, before, "
       "after) "
       "SELECT $1::int, $2::bigint, seq, 5, kind, group_id, external_id, role_name, role_id, binding_id, reason, CASE WHEN kind = 9 THEN "
-      "shape END, "
-      "CASE WHEN kind = 8 THEN shape END FROM stage_binding";
+      "named END, CASE WHEN kind = 8 THEN named END FROM ("
+      "  SELECT s.*, CASE WHEN coalesce(g.name, o.source_name) IS NULL THEN s.shape ELSE left(s.shape, -1) || ',\"group\":' || "
+      "  to_json(coalesce(g.name, o.source_name))::text || '}' END AS named FROM stage_binding s "
+      "  LEFT JOIN (SELECT DISTINCT ON (id) id, name FROM stage_group WHERE has_record) g ON g.id = s.group_id "
+      "  LEFT JOIN LATERAL (SELECT x.source_name FROM tenant_group x WHERE x.tenant_id = $1::int AND x.id = s.group_id OFFSET 0) o ON true"
+      ") b";
   if (bindings_.sent > 0) db.run(kBindings, {tenancy.number, lease_.run});
 }
 
@@ -345,7 +359,7 @@ Result<Applied> PostgresStage::apply(const RunEnd& end) {
     const bool watch_admin = counts_.takes_away() && has_active_admin(tenancy);
     if (!eager_) tenancy.db.number("SELECT 1 FROM (SELECT door_forget_plan($1)) gone", {lease_.run});
     if (counts_.bindings_added > 0) tenancy.db.run("UPDATE stage_binding SET binding_id = nextval('binding_seq') WHERE kind = 8");
-    record_changes(tenancy);
+    record_changes(tenancy, false);
     applied.counts = change_rows(tenancy);
     applied.notices = settle_names(tenancy);
     if (watch_admin && !has_active_admin(tenancy))
@@ -374,6 +388,19 @@ Result<Applied> PostgresStage::apply(const RunEnd& end) {
   return applied;
 }
 
+/// Who was skipped, in words: of a run that changes nothing this is the only record (S52).
+std::optional<Notice> PostgresStage::skipped_records(Tenancy& tenancy) {
+  const auto count = counts_.users[index(ChangeKind::Skipped)] + counts_.groups[index(ChangeKind::Skipped)];
+  if (count == 0) return std::nullopt;
+  Notice notice{.code = "skipped", .text = {}, .count = count};
+  tenancy.db.each(
+      "SELECT reason FROM (SELECT seq, reason FROM stage_user WHERE kind = 10 UNION ALL SELECT seq, reason FROM stage_group WHERE kind = "
+      "10) s ORDER BY seq LIMIT 3",
+      {}, [&](Row& row) { notice.text += (notice.text.empty() ? "skipped: " : "; ") + row.text(); });
+  if (count > 3) notice.text += fmt::format("; and {} more (a dry run lists them all)", count - 3);
+  return notice;
+}
+
 /// Takes the rows back that were inserted behind the read; their record stays as the plan.
 void PostgresStage::take_back_eager_rows(Tenancy& tenancy) {
   Db& db = tenancy.db;
@@ -383,31 +410,54 @@ void PostgresStage::take_back_eager_rows(Tenancy& tenancy) {
   db.run("DELETE FROM membership WHERE tenant_id = $1 AND source_id = $2 AND run_id = $3", {tenancy.number, lease_.source, lease_.run});
 }
 
+/// S19: the limit, the numbers and the first objects of each kind; for a plan that waits already, where they stand.
+void PostgresStage::audit_held(Tenancy& tenancy, const RunEnd& end, std::optional<RunId> same) {
+  nlohmann::json after = {{"reason", end.reason}, {"detail", end.detail}};
+  if (end.plan) {
+    after["plan"] = end.plan->hash;
+    after["counts"] = to_json(end.plan->counts);
+  }
+  if (same) {
+    after["waits_as"] = text(*same);
+  } else {
+    const auto first = first_changes(tenancy, lease_.run, kHeldChanges);
+    tenancy.db.run("UPDATE run SET held_changes = $3 WHERE tenant_id = $1 AND run_id = $2", {tenancy.number, lease_.run, first});
+    after["first_changes"] = nlohmann::json::parse(first);
+  }
+  tenancy.audit(end.actor, {.action = "run_held",
+                            .object_type = "run",
+                            .object_id = text(lease_.run),
+                            .object_name = {},
+                            .before = {},
+                            .after = after.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+                            .run = lease_.run,
+                            .revision = {}});
+}
+
 Result<void> PostgresStage::keep(const RunEnd& end) {
   return in_transaction("keeping the plan", [&] {
     auto tenancy = inside();
     check_fence(tenancy, lease_);
-    if (held_with(tenancy, lease_, end) && !eager_) {
+    auto notices = end.notices;
+    const bool is_plan = end.outcome == Outcome::Held || end.outcome == Outcome::Planned;
+    const auto same = held_with(tenancy, lease_, end);
+    if (same && !eager_) {
       // The very same plan is stored under the older run already.
     } else {
       if (eager_)
         take_back_eager_rows(tenancy);
       else
         tenancy.db.number("SELECT 1 FROM (SELECT door_forget_plan($1)) gone", {lease_.run});
-      prepare(tenancy);
-      record_changes(tenancy);
+      if (is_plan || !counts_.is_empty()) {
+        prepare(tenancy);
+        record_changes(tenancy, is_plan);
+      } else if (auto skipped = skipped_records(tenancy)) {
+        // As rows, records that are skipped in every run would make every run write (S52) and the record grow without end.
+        notices.push_back(std::move(*skipped));
+      }
     }
-    end_run(tenancy, lease_, end, {.applied = false, .revision = {}, .plan = end.plan, .notices = end.notices});
-    if (end.outcome == Outcome::Held)
-      tenancy.audit(end.actor,
-                    {.action = "run_held",
-                     .object_type = "run",
-                     .object_id = text(lease_.run),
-                     .object_name = {},
-                     .before = {},
-                     .after = object_text({{"reason", end.reason}, {"detail", end.detail}, {"plan", end.plan ? end.plan->hash : ""}}),
-                     .run = lease_.run,
-                     .revision = {}});
+    end_run(tenancy, lease_, end, {.applied = false, .revision = {}, .plan = end.plan, .notices = std::move(notices)});
+    if (end.outcome == Outcome::Held) audit_held(tenancy, end, same);
   });
 }
 

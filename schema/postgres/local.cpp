@@ -27,12 +27,6 @@ bool exists(Tenancy& inside, const Principal& principal) {
   return inside.db.number(fmt::format("SELECT 1 FROM {} WHERE tenant_id = $1 AND id = $2", table), {inside.number, principal.id}) != 0;
 }
 
-/// Refuses what would leave the tenant without an Admin; `before` was asked before the change.
-Result<void> keep_an_admin(Tenancy& inside, bool before) {
-  if (!before || has_active_admin(inside)) return {};
-  return fail_as("last_admin", Errc::Conflict, "tenant {} would be left without an active Admin", inside.id.value);
-}
-
 std::string by(const Actor& actor) { return actor.account ? text(actor.account) : actor.by; }
 
 }  // namespace

@@ -111,25 +111,26 @@ Result<void> verify_schema(Db& app, std::span<const Migration> migrations) {
 }
 
 Result<void> verify_role(Db& app) {
-  static constexpr std::string_view kRole =
-      "SELECT current_user::text, r.rolsuper::int, r.rolbypassrls::int, coalesce(pg_has_role(current_user, c.relowner, 'MEMBER'), "
-      "false)::int "
-      "FROM pg_roles r LEFT JOIN pg_class c ON c.relname = 'tenant' AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = "
-      "'rosterd') "
-      "WHERE r.rolname = current_user";
-  std::string why;
-  app.each(kRole, {}, [&](Row& row) {
-    const auto name = row.text();
-    const bool super = row.flag(), bypass = row.flag(), owner = row.flag();
-    if (super)
-      why = fmt::format("{} is a superuser", name);
-    else if (bypass)
-      why = fmt::format("{} has BYPASSRLS", name);
-    else if (owner)
-      why = fmt::format("{} owns rosterd's tables, or is a member of the role that does", name);
+  // Whoever a session is, it can be every role it is a member of (SET ROLE), and session_user again after RESET ROLE, whatever
+  // options=-c role=… says. CREATEROLE grants itself any role but a superuser on PostgreSQL 15, the three pg_ roles read and write what
+  // the server's own user can. The worst reason first, one is enough.
+  static constexpr std::string_view kReach =
+      "SELECT who.name::text, r.rolname::text, CASE WHEN r.rolsuper THEN 'a superuser' WHEN r.rolbypassrls THEN 'a role with BYPASSRLS' "
+      "WHEN r.oid = owner.oid THEN 'the owner of rosterd''s tables' WHEN r.rolcreaterole THEN 'a role with CREATEROLE' "
+      "ELSE 'a role with access to the server''s files' END "
+      "FROM (SELECT session_user AS name UNION SELECT current_user) who, pg_roles r "
+      "LEFT JOIN (SELECT relowner AS oid FROM pg_class WHERE relname = 'tenant' AND relnamespace = (SELECT oid FROM pg_namespace WHERE "
+      "nspname = 'rosterd')) owner ON owner.oid = r.oid "
+      "WHERE (r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR owner.oid IS NOT NULL OR r.rolname IN ('pg_read_server_files', "
+      "'pg_write_server_files', 'pg_execute_server_program')) AND pg_has_role(who.name, r.oid, 'MEMBER') "
+      // A superuser counts as a member of every role: that it is one itself says more.
+      "ORDER BY r.rolname <> who.name, NOT r.rolsuper, NOT r.rolbypassrls, owner.oid IS NULL, who.name, r.rolname LIMIT 1";
+  const auto why = app.first(kReach, {}, [](Row& row) {
+    const auto name = row.text(), reached = row.text(), what = row.text();
+    return name == reached ? fmt::format("{} is {}", name, what) : fmt::format("{} is a member of {}, {}", name, reached, what);
   });
-  if (why.empty()) return {};
-  return fail(Errc::Refused, "the role rosterd works with could look past the wall between tenants: {}. Use a plain role of its own", why);
+  if (!why) return {};
+  return fail(Errc::Refused, "the role rosterd works with could look past the wall between tenants: {}. Use a plain role of its own", *why);
 }
 
 }  // namespace rosterd::postgres

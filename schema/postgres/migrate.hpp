@@ -24,7 +24,8 @@ struct Migration {
 [[nodiscard]] Result<void> migrate(Db& owner, std::string_view app_role, std::span<const Migration> migrations);
 /// Refused unless the database has exactly these migrations.
 [[nodiscard]] Result<void> verify_schema(Db& app, std::span<const Migration> migrations);
-/// Refused when row-level security would not hold `app`: superuser, BYPASSRLS, owner of the tables or a member of their owner.
+/// Refused when row-level security would not hold `app`: when the role it works as or signed in as is, or can become, a superuser, one
+/// with BYPASSRLS or CREATEROLE, the owner of the tables, or one that reaches the server's files.
 [[nodiscard]] Result<void> verify_role(Db& app);
 
 }  // namespace rosterd::postgres

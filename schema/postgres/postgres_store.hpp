@@ -56,7 +56,7 @@ class PostgresStore final : public Store {
   Result<Written<Source>> create_source(const TenantId& tenant, const NewSource& source, const Actor& actor) override;
   Result<Written<Source>> change_source(const TenantId& tenant, SourceId id, const NewSource& source, std::uint64_t if_version,
                                         const Actor& actor) override;
-  Result<Revision> delete_source(const TenantId& tenant, SourceId id, bool force, const Actor& actor) override;
+  Result<Revision> delete_source(const TenantId& tenant, SourceId id, Force force, const Actor& actor) override;
   Result<std::vector<SourceStatus>> status(const TenantId& tenant) override;
   Result<SourceState> source_state(const TenantId& tenant, SourceId id) override;
 
@@ -64,17 +64,21 @@ class PostgresStore final : public Store {
   Result<Run> request_run(const TenantId& tenant, SourceId source, RunMode mode, bool dry_run, const Actor& actor) override;
   Result<Page<Run>> runs(const TenantId& tenant, std::optional<SourceId> source, const PageRequest& page) override;
   Result<Run> run(const TenantId& tenant, RunId run) override;
-  Result<Page<Change>> changes(const TenantId& tenant, RunId run, const PageRequest& page) override;
   Result<Run> approve_run(const TenantId& tenant, RunId run, std::string_view plan_hash, const Actor& actor) override;
   Result<Run> discard_run(const TenantId& tenant, RunId run, const Actor& actor) override;
   Result<void> load_plan(const TenantId& tenant, RunId run, const std::function<Result<void>(const StoredChange&)>& use) override;
+
+  // changes.cpp
+  Result<Page<Change>> changes(const TenantId& tenant, RunId run, const PageRequest& page) override;
+  Result<std::string> held_changes(const TenantId& tenant, RunId run) override;
 
   // work.cpp
   Result<std::optional<Work>> claim(std::string_view holder, Millis lease_for, TimePoint now) override;
   Result<void> heartbeat(const Lease& lease, Millis lease_for, std::string_view progress) override;
   Result<void> finish(const Lease& lease, const RunEnd& end) override;
   Result<std::uint64_t> sweep(TimePoint now) override;
-  Result<std::optional<TimePoint>> next_due() override;
+  Result<Forgotten> forget_history(TimePoint older_than, std::uint32_t how_many) override;
+  Result<std::vector<SourceAge>> source_ages() override;
 
   // held.cpp
   Result<void> load_held(const TenantId& tenant, SourceId source, TimePoint purge_before, HeldSink& sink) override;

@@ -3,7 +3,7 @@
 #include "schema/postgres/postgres_store.hpp"
 #include "schema/postgres/rows.hpp"
 
-// Runs: requested, listed, their changes, approval and discarding of what is held.
+// Runs: requested, listed, approval and discarding of what is held. Their changes are read in changes.cpp.
 
 namespace rosterd {
 
@@ -89,81 +89,6 @@ Result<Run> PostgresStore::run(const TenantId& tenant, RunId run) {
     auto found = find_run(inside, run);
     if (!found) return fail(Errc::NotFound, "no run {}", text(run));
     return std::move(*found);
-  });
-}
-
-Result<Page<Change>> PostgresStore::changes(const TenantId& tenant, RunId run, const PageRequest& page) {
-  return in_tenant(*pool_, Mode::Read, tenant, "listing a run's changes", [&](Tenancy& inside) -> Result<Page<Change>> {
-    const auto applied = inside.db.first("SELECT applied::int FROM run WHERE tenant_id = $1 AND run_id = $2", {inside.number, run},
-                                         [](Row& row) { return row.flag(); });
-    if (!applied) return fail(Errc::NotFound, "no run {}", text(run));
-    const auto limit = page_limit(page);
-    const auto place = parse_cursor(page.cursor);
-    // Memberships are stored as numbers only; the names are looked up for the page that is shown.
-    static constexpr std::string_view kChanges =
-        "SELECT c.seq, c.type, c.kind, c.object_id, c.binding_id, c.external_id, coalesce(c.name, g.name, ''), c.before, c.after, "
-        "c.reason, "
-        "c.member_id, c.member_type, c.member_external_id, coalesce(u.username, m.name, s.name) "
-        "FROM ("
-        // Packs hold more changes than a page, except the last of its kind, and those of groups and memberships lie across each other: four
-        // of them reach past any page.
-        "  (SELECT tenant_id, seq, type, kind, object_id, binding_id, external_id, name, before, after, reason, member_id, member_type, "
-        "member_external_id "
-        "  FROM run_change WHERE tenant_id = $1 AND run_id = $2 AND seq > $3 ORDER BY seq LIMIT $4) "
-        "  UNION ALL SELECT p.tenant_id, c.s, p.type, p.kind, c.o, NULL, c.x, coalesce(c.a ->> 'username', c.a ->> 'name'), NULL, "
-        "c.a::text, coalesce(c.r, p.reason), c.m, "
-        "CASE WHEN p.type = 4 THEN coalesce(c.t, 1::smallint) ELSE 0::smallint END, c.y "
-        "  FROM (SELECT * FROM run_change_pack WHERE tenant_id = $1 AND run_id = $2 AND last_seq > $3 ORDER BY first_seq LIMIT 4) p, "
-        "  LATERAL json_to_recordset(p.changes::json) AS c (s bigint, o bigint, x text, r text, a json, m bigint, t smallint, y text) "
-        "WHERE c.s > $3"
-        ") c "
-        "LEFT JOIN tenant_group g ON c.type = 4 AND g.tenant_id = c.tenant_id AND g.id = c.object_id "
-        "LEFT JOIN tenant_user u ON c.member_type = 1 AND u.tenant_id = c.tenant_id AND u.id = c.member_id "
-        "LEFT JOIN tenant_group m ON c.member_type = 2 AND m.tenant_id = c.tenant_id AND m.id = c.member_id "
-        "LEFT JOIN service_account s ON c.member_type = 3 AND s.tenant_id = c.tenant_id AND s.id = c.member_id "
-        "ORDER BY c.seq LIMIT $4";
-    Page<Change> out;
-    inside.db.each(kChanges, {inside.number, run, place.id, limit + 1}, [&](Row& row) {
-      Change change;
-      change.seq = static_cast<std::uint64_t>(row.number());
-      change.type = static_cast<ObjectType>(row.number());
-      change.kind = static_cast<ChangeKind>(row.number());
-      const auto object = row.id<PrincipalId>();
-      const auto binding = row.maybe_id<BindingId>();
-      // What a plan would add has no id yet: the number that was set aside for it never came to be.
-      const bool exists = object && (*applied || change.kind != ChangeKind::Added);
-      switch (change.type) {
-        case ObjectType::User:
-          change.id = exists ? text(PrincipalType::User, object) : "";
-          break;
-        case ObjectType::Group:
-        case ObjectType::Membership:
-          change.id = exists ? text(PrincipalType::Group, object) : "";
-          break;
-        case ObjectType::Binding:
-          change.id = binding ? text(*binding) : "";
-          break;
-      }
-      change.external_id = row.text();
-      change.name = row.text();
-      change.before = row.text();
-      change.after = row.text();
-      change.reason = row.text();
-      if (change.type == ObjectType::Membership) {
-        const auto member = row.id<PrincipalId>();
-        const auto type = static_cast<PrincipalType>(row.number());
-        const auto external = row.text();
-        const auto name = row.text();
-        auto shape = object_text({{"member", text(type, member)}, {"member_name", name}, {"member_external_id", external}});
-        (change.kind == ChangeKind::EdgeAdded ? change.after : change.before) = std::move(shape);
-      }
-      out.items.push_back(std::move(change));
-    });
-    if (out.items.size() > limit) {
-      out.items.resize(limit);
-      out.next = cursor_text("", out.items.back().seq);
-    }
-    return out;
   });
 }
 

@@ -1,4 +1,5 @@
 #include "schema/core/text.hpp"
+#include "schema/postgres/admin_guard.hpp"
 #include "schema/postgres/pool.hpp"
 #include "schema/postgres/postgres_store.hpp"
 #include "schema/postgres/rows.hpp"
@@ -120,7 +121,7 @@ Result<Written<Source>> PostgresStore::change_source(const TenantId& tenant, Sou
   });
 }
 
-Result<Revision> PostgresStore::delete_source(const TenantId& tenant, SourceId id, bool force, const Actor& actor) {
+Result<Revision> PostgresStore::delete_source(const TenantId& tenant, SourceId id, Force force, const Actor& actor) {
   return in_tenant(*pool_, Mode::Write, tenant, "deleting a source", [&](Tenancy& inside) -> Result<Revision> {
     Db& db = inside.db;
     const auto before = find_source(inside, id);
@@ -132,15 +133,18 @@ Result<Revision> PostgresStore::delete_source(const TenantId& tenant, SourceId i
         "SELECT (SELECT count(*) FROM tenant_user WHERE tenant_id = $1 AND source_id = $2 AND leaving = 0) + "
         "(SELECT count(*) FROM tenant_group WHERE tenant_id = $1 AND source_id = $2 AND leaving = 0)",
         {inside.number, id});
-    if (active > 0 && !force)
+    if (active > 0 && force == Force::No)
       return fail_as("owns_active_objects", Errc::Conflict,
                      "source {} owns {} active users and groups; with force they are suspended at once", before->name, active);
+    const bool had_admin = has_active_admin(inside);
     // Those it had suspended before start their 30 days only where nothing was counting yet (disabled at the source is never purged).
     static constexpr std::string_view kSuspend =
         "UPDATE {} SET leaving = 5, state_reason = 'its source was deleted', {} suspended_at = CASE WHEN leaving IN (0, 4) THEN now() "
         "ELSE suspended_at END WHERE tenant_id = $1 AND source_id = $2 AND leaving <> 5";
     const auto users = db.run(fmt::format(kSuspend, "tenant_user", ""), {inside.number, id});
     const auto groups = db.run(fmt::format(kSuspend, "tenant_group", "name_key = NULL,"), {inside.number, id});
+    const auto kept = keep_an_admin(inside, had_admin);
+    if (!kept && force != Force::EvenLastAdmin) return fail(kept.error());
     db.run(
         "UPDATE run SET outcome = $3, reason = 'source_deleted', detail = 'the source was deleted; nothing was applied', "
         "finished_at = clock_timestamp(), progress = '' WHERE tenant_id = $1 AND source_id = $2 AND outcome IN (1, 2)",
@@ -151,7 +155,7 @@ Result<Revision> PostgresStore::delete_source(const TenantId& tenant, SourceId i
         {inside.number, id});
     db.run("DELETE FROM source WHERE tenant_id = $1 AND source_id = $2", {inside.number, id});
     const auto revision = users + groups > 0 ? inside.bump() : inside.revision();
-    inside.audit(actor, {.action = force && active > 0 ? "deleted_by_force" : "deleted",
+    inside.audit(actor, {.action = active > 0 ? "deleted_by_force" : "deleted",
                          .object_type = "source",
                          .object_id = text(id),
                          .object_name = before->name,
@@ -188,8 +192,9 @@ Result<std::vector<SourceStatus>> PostgresStore::status(const TenantId& tenant) 
                         kRunColumns, which),
             {inside.number, one.source.id}, read_run);
       };
-      one.last_run = db.first(fmt::format("SELECT {} FROM run r WHERE r.tenant_id = $1 AND r.source_id = $2 AND r.outcome > 2 "
-                                          "ORDER BY r.finished_at DESC NULLS LAST, r.run_id DESC LIMIT 1",
+      // A dry run says nothing about how the source is: the read before it counts.
+      one.last_run = db.first(fmt::format("SELECT {} FROM run r WHERE r.tenant_id = $1 AND r.source_id = $2 AND r.outcome > 2 AND NOT "
+                                          "r.dry_run AND r.finished_at IS NOT NULL ORDER BY r.finished_at DESC, r.run_id DESC LIMIT 1",
                                           kRunColumns),
                               {inside.number, one.source.id}, read_run);
       one.held = latest("r.approval_expires_at IS NOT NULL");

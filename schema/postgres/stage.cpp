@@ -3,6 +3,7 @@
 #include <libpq-fe.h>
 
 #include <charconv>
+#include <numeric>
 
 #include "schema/core/log.hpp"
 #include "schema/core/text.hpp"
@@ -90,6 +91,13 @@ bool StagedCounts::takes_away() const {
   for (const auto kind : {ChangeKind::Suspended, ChangeKind::Purged, ChangeKind::Changed})
     if (users[index(kind)] + groups[index(kind)] > 0) return true;
   return edges_removed + bindings_removed > 0;
+}
+
+bool StagedCounts::is_empty() const {
+  const auto total = [](const auto& kinds) { return std::accumulate(kinds.begin(), kinds.end(), std::uint64_t{0}); };
+  const auto skipped = index(ChangeKind::Skipped);
+  return total(users) == users[skipped] && total(groups) == groups[skipped] &&
+         edges_added + edges_removed + bindings_added + bindings_removed == 0;
 }
 
 Result<std::unique_ptr<Stage>> PostgresStage::begin(std::shared_ptr<Pool> pool, const Lease& lease, const StageOptions& options) {

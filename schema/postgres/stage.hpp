@@ -17,6 +17,7 @@ struct StagedCounts {
   std::array<std::uint64_t, kChangeKinds> users{}, groups{};
   std::uint64_t edges_added = 0, edges_removed = 0, bindings_added = 0, bindings_removed = 0;
   [[nodiscard]] bool takes_away() const;  ///< somebody might lose something by it
+  [[nodiscard]] bool is_empty() const;    ///< nothing but skipped records
 };
 
 class PostgresStage final : public Stage {
@@ -70,12 +71,14 @@ class PostgresStage final : public Stage {
   Result<void> in_transaction(std::string_view doing, const std::function<void()>& work);
   // apply.cpp
   void prepare(Tenancy& tenancy);
-  void record_changes(Tenancy& tenancy);
+  void record_changes(Tenancy& tenancy, bool is_plan);
   void change_users(Tenancy& tenancy);
   void change_groups(Tenancy& tenancy);
   std::vector<Notice> settle_names(Tenancy& tenancy);
   ChangeCounts change_rows(Tenancy& tenancy);
   void take_back_eager_rows(Tenancy& tenancy);
+  std::optional<Notice> skipped_records(Tenancy& tenancy);
+  void audit_held(Tenancy& tenancy, const RunEnd& end, std::optional<RunId> same);
 
   std::shared_ptr<Pool> pool_;
   std::unique_ptr<Db> db_;

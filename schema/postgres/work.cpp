@@ -87,9 +87,38 @@ Result<std::uint64_t> PostgresStore::sweep(TimePoint now) {
   });
 }
 
-Result<std::optional<TimePoint>> PostgresStore::next_due() {
-  return pool_->run(Mode::Read, "looking for the next run", [](Db& db) -> Result<std::optional<TimePoint>> {
-    return db.first("SELECT micros(door_next_due())", {}, [](Row& row) { return row.maybe_time(); }).value_or(std::nullopt);
+Result<Forgotten> PostgresStore::forget_history(TimePoint older_than, std::uint32_t how_many) {
+  return pool_->run(Mode::Write, "forgetting history", [&](Db& db) -> Result<Forgotten> {
+    db.simple("SET LOCAL statement_timeout = '10min'");
+    return db
+        .first("SELECT audit_rows, runs, change_rows FROM door_forget_history($1, $2)", {older_than, how_many},
+               [](Row& row) {
+                 Forgotten out;
+                 out.audit_rows = static_cast<std::uint64_t>(row.number());
+                 out.runs = static_cast<std::uint64_t>(row.number());
+                 out.change_rows = static_cast<std::uint64_t>(row.number());
+                 return out;
+               })
+        .value_or(Forgotten{});
+  });
+}
+
+Result<std::vector<SourceAge>> PostgresStore::source_ages() {
+  return pool_->run(Mode::Read, "asking how old the reads are", [&](Db& db) -> Result<std::vector<SourceAge>> {
+    std::vector<SourceAge> out;
+    db.each("SELECT tenant, source_id, source, interval_ms, full_every_ms, micros(read_at), micros(made_at) FROM door_source_ages()", {},
+            [&](Row& row) {
+              SourceAge one;
+              one.tenant = TenantId{row.text()};
+              one.source = row.id<SourceId>();
+              one.name = row.text();
+              one.schedule.interval = Millis(row.number());
+              one.schedule.full_every = Millis(row.number());
+              one.last_complete_read = row.maybe_time();
+              one.created_at = row.time();
+              out.push_back(std::move(one));
+            });
+    return out;
   });
 }
 

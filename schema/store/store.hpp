@@ -92,6 +92,21 @@ struct RunEnd {
   Actor actor;
 };
 
+/// How much of the history was forgotten.
+struct Forgotten {
+  std::uint64_t audit_rows = 0, runs = 0, change_rows = 0;
+  [[nodiscard]] bool is_nothing() const { return audit_rows + runs + change_rows == 0; }
+};
+/// What is_overdue asks of a source.
+struct SourceAge {
+  TenantId tenant;
+  SourceId source;
+  std::string name;
+  Schedule schedule;
+  std::optional<TimePoint> last_complete_read;
+  TimePoint created_at{};
+};
+
 // ---- sync: what a source holds, and the plan on its way -------------------------------------------------------------------------
 
 /// Receives what a source owns, streamed at the start of a run. Views live during the call only. Order: users, groups, edges, bindings.
@@ -213,6 +228,12 @@ struct NewSource {
   Guard guard;
   std::vector<RoleMapping> role_mappings;
 };
+/// How far deleting a source may go.
+enum class Force {
+  No,             ///< Conflict "owns_active_objects" when anybody would be suspended
+  Suspend,        ///< suspends what it owns; Conflict "last_admin" when no active Admin would be left (R89)
+  EvenLastAdmin,  ///< suspends what it owns, whoever that is: for super admins
+};
 struct NewBinding {
   RoleId role;
   Principal principal;
@@ -262,8 +283,8 @@ class Store {
   /// Conflict "stale_version" unless `if_version` is 0 or the current one.
   [[nodiscard]] virtual Result<Written<Source>> change_source(const TenantId& tenant, SourceId id, const NewSource& source,
                                                               std::uint64_t if_version, const Actor& actor) = 0;
-  /// Conflict when it owns active objects, unless `force`: then they are suspended at once (source_deleted, S27).
-  [[nodiscard]] virtual Result<Revision> delete_source(const TenantId& tenant, SourceId id, bool force, const Actor& actor) = 0;
+  /// What it owns is suspended at once (source_deleted, S27), as far as `force` allows.
+  [[nodiscard]] virtual Result<Revision> delete_source(const TenantId& tenant, SourceId id, Force force, const Actor& actor) = 0;
   [[nodiscard]] virtual Result<std::vector<SourceStatus>> status(const TenantId& tenant) = 0;
   [[nodiscard]] virtual Result<SourceState> source_state(const TenantId& tenant, SourceId id) = 0;
 
@@ -275,6 +296,8 @@ class Store {
   [[nodiscard]] virtual Result<Page<Run>> runs(const TenantId& tenant, std::optional<SourceId> source, const PageRequest& page) = 0;
   [[nodiscard]] virtual Result<Run> run(const TenantId& tenant, RunId run) = 0;
   [[nodiscard]] virtual Result<Page<Change>> changes(const TenantId& tenant, RunId run, const PageRequest& page) = 0;
+  /// The first 100 changes of each kind of a plan that is or was held (S19), as a JSON array in the shape of `changes`; "[]" for another.
+  [[nodiscard]] virtual Result<std::string> held_changes(const TenantId& tenant, RunId run) = 0;
   /// Queues a held run for applying its stored plan. Conflict "plan_outdated" when the hash differs, it is not held (any more) or the
   /// approval has expired.
   [[nodiscard]] virtual Result<Run> approve_run(const TenantId& tenant, RunId run, std::string_view plan_hash, const Actor& actor) = 0;
@@ -291,8 +314,11 @@ class Store {
   /// Marks runs abandoned whose lease has expired, expires approvals, purges what deleted sources left 30 days ago. Gives the number of
   /// abandoned runs.
   [[nodiscard]] virtual Result<std::uint64_t> sweep(TimePoint now) = 0;
-  /// When the next source is due; none = nothing scheduled. Sources under a live lease do not count.
-  [[nodiscard]] virtual Result<std::optional<TimePoint>> next_due() = 0;
+  /// Removes at most `how_many` audit rows and `how_many` runs (with their changes) that are older than that; kept are the newest run of
+  /// each source and plans that wait for approval. Nothing was removed = nothing older is left.
+  [[nodiscard]] virtual Result<Forgotten> forget_history(TimePoint older_than, std::uint32_t how_many) = 0;
+  /// Of every enabled source of every enabled tenant.
+  [[nodiscard]] virtual Result<std::vector<SourceAge>> source_ages() = 0;
 
   // sync: plan
   [[nodiscard]] virtual Result<void> load_held(const TenantId& tenant, SourceId source, TimePoint purge_before, HeldSink& sink) = 0;

@@ -186,7 +186,7 @@ TEST_F(Live, TheListsNameWhoIsThere) {
   EXPECT_THAT(ctl({"runs", "list", "acme"}).out, HasSubstr("applied"));
   const auto first = json::parse(ctl({"runs", "list", "acme", "--limit", "0", "--json"}).out)["items"].back()["id"].get<std::string>();
   EXPECT_THAT(ctl({"runs", "changes", "acme", first}).out, HasSubstr("frank in web-team"));
-  EXPECT_THAT(ctl({"runs", "changes", "acme", first}).out, HasSubstr("Editor in company.web"));
+  EXPECT_THAT(ctl({"runs", "changes", "acme", first}).out, HasSubstr("Editor for ns-company.web-editors in company.web"));
   EXPECT_THAT(ctl({"runs", "show", "acme", "latest"}).out, HasSubstr("complete read  yes"));
   EXPECT_EQ(json::parse(ctl({"users", "list", "acme", "--limit", "1", "--json"}).out)["items"].size(), 1u);
   const auto status = ctl({"status", "acme"});
@@ -237,6 +237,54 @@ TEST_F(Live, ADryRunSaysWouldAndTheRealOneFlipsTheCheck) {
   EXPECT_EQ(ctl({"check", "acme", "frank", "FLOW", "UPDATE", "-n", "company.web"}).code, kOk);
 }
 
+TEST_F(Live, AReadThatWasNotCompleteIsAYellowStateWithItsReasonAndANegativeAnswer) {
+  ASSERT_EQ(ctl({"sync", "acme"}).code, kOk);
+  ASSERT_EQ(ctl({"status", "acme"}).code, kOk);
+  const auto newest = "(SELECT max(run_id) FROM rosterd.run)";
+  const auto sql = [&](const std::string& text) { test::PrivatePostgres::shared().query(here().database, text); };
+  sql(fmt::format("UPDATE rosterd.run SET outcome = 5, detail = 'the server''s size limit was reached' WHERE run_id = {}", newest));
+  const auto said = ctl({"status", "acme"});
+  EXPECT_EQ(said.code, kNo) << said.out;
+  EXPECT_THAT(said.out, HasSubstr("incomplete"));
+  EXPECT_THAT(said.out, HasSubstr("acme corp: the server's size limit was reached"));
+  EXPECT_EQ(ctl({"sync", "acme"}).code, kOk);
+  sql(fmt::format("UPDATE rosterd.run SET outcome = 8, detail = 'rosterd was stopped; nothing was applied' WHERE run_id = {}", newest));
+  EXPECT_THAT(ctl({"status", "acme"}).out, HasSubstr("acme corp: rosterd was stopped"));
+  EXPECT_EQ(ctl({"sync", "acme"}).code, kOk);
+  EXPECT_EQ(ctl({"status", "acme"}).code, kOk);
+}
+
+TEST_F(Live, WhatAFirstLoadBroughtIsListedByName) {
+  const auto runs = json::parse(ctl({"runs", "list", "acme", "--limit", "0", "--json"}).out)["items"];
+  ASSERT_FALSE(runs.empty());
+  const auto said = ctl({"runs", "changes", "acme", runs.back()["id"].get<std::string>(), "--limit", "0"});
+  EXPECT_EQ(said.code, kOk) << said.err;
+  EXPECT_THAT(said.out, HasSubstr("frank in web-team"));
+  EXPECT_THAT(said.out, HasSubstr("web-team in ns-company.web-editors"));
+  EXPECT_THAT(said.out, HasSubstr("Editor for ns-company.web-editors in company.web"));
+}
+
+TEST_F(Live, ADryRunOfAFirstLoadNamesWhomItWouldBring) {
+  auto file = test::read_file(here().dir.file("acme.toml"));
+  file.replace(file.find("\"corp\""), 6, "\"copy\"");
+  file.insert(file.find("[settings]"), "enabled = true\n[schedule]\ninterval = \"1d\"\n");
+  ASSERT_EQ(ctl({"tenants", "create", "dry"}).code, kOk);
+  here().dir.write("copy.toml", file);
+  // Made while every worker is kept from it: the first run is the dry one.
+  file.replace(file.find("enabled = true"), 14, "enabled = false");
+  here().dir.write("off.toml", file);
+  ASSERT_EQ(ctl({"apply", "-f", here().dir.file("off.toml"), "--tenant", "dry"}).code, kOk);
+  const auto sql = [&](const std::string& text) { test::PrivatePostgres::shared().query(here().database, text); };
+  sql("UPDATE rosterd.source_state SET next_due = now() + interval '1 day' WHERE source_id = (SELECT max(source_id) FROM rosterd.source)");
+  sql("UPDATE rosterd.source SET enabled = true WHERE name = 'copy'");
+  const auto dry = ctl({"sync", "dry", "copy", "--dry-run", "--show", "100"});
+  EXPECT_EQ(dry.code, kOk) << dry.out << dry.err;
+  EXPECT_THAT(dry.out, HasSubstr("would add membership frank in web-team"));
+  EXPECT_THAT(dry.out, HasSubstr("would add membership web-team in ns-company.web-editors"));
+  EXPECT_THAT(dry.out, HasSubstr("would add binding Editor for ns-company.web-editors in company.web"));
+  EXPECT_EQ(ctl({"tenants", "delete", "dry", "--yes"}).code, kOk);
+}
+
 TEST_F(Live, ASyncThatFailsIsANegativeAnswerAndSaysWhatToDo) {
   here().slapd.stop();
   const auto said = ctl({"sync", "acme"});
@@ -254,7 +302,10 @@ TEST_F(Live, AHeldPlanIsShownAndAppliedOnceWhenApproved) {
   ASSERT_EQ(held.code, kNo) << held.out << held.err;
   EXPECT_THAT(held.out, HasSubstr("acme corp: held"));
   EXPECT_THAT(held.err, HasSubstr("rosterctl runs approve acme run_"));
-  EXPECT_EQ(ctl({"status", "acme"}).code, kNo);
+  const auto status = ctl({"status", "acme"});
+  EXPECT_EQ(status.code, kNo);
+  EXPECT_THAT(status.out, HasSubstr("acme corp:   would suspend user frank ("));
+  EXPECT_THAT(status.out, HasSubstr("held, see 'rosterctl runs show acme run_"));
   EXPECT_EQ(ctl({"check", "acme", "frank", "FLOW", "UPDATE", "-n", "company.web"}).code, kOk) << "held: nothing has changed";
   const auto run = json::parse(ctl({"runs", "list", "acme", "--limit", "1", "--json"}).out)["items"][0]["id"].get<std::string>();
   EXPECT_EQ(ctl({"runs", "approve", "acme", run}).code, kUsage) << "nobody there to confirm";

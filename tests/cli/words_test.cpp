@@ -26,7 +26,10 @@ TEST(Words, CountsBecomeSentences) {
                                                      "1 role binding removed"));
   EXPECT_THAT(sentences(kCounts, true), ElementsAre("would add 1 user", "would suspend 2 users", "would add 1,200 memberships",
                                                     "would remove 1 membership", "would remove 1 role binding"));
-  EXPECT_EQ(total_of(kCounts), 1205u);
+  EXPECT_EQ(total_of(kCounts, true), 1205u);
+  const auto skipped = json::parse(R"({"users":{"added":1,"skipped":7}})");
+  EXPECT_EQ(total_of(skipped, true), 8u);
+  EXPECT_EQ(total_of(skipped, false), 1u) << "who was skipped did not change";
   EXPECT_THAT(sentences(json(nullptr), false), IsEmpty());
 }
 
@@ -38,6 +41,16 @@ TEST(Words, AChangeSaysWhatAndWhy) {
   const auto edge = json::parse(
       R"({"seq":2,"object":{"type":"membership","id":"grp_1","external_id":null,"name":"web-team"},"kind":"edge_removed","before":{"member":"usr_1","member_name":"frank","member_external_id":""},"after":null,"reason":""})");
   EXPECT_EQ(sentence(edge, true), "would remove membership frank in web-team");
+}
+
+TEST(Words, ABindingNamesRoleGroupAndPlace) {
+  auto binding = json::parse(
+      R"({"seq":3,"object":{"type":"binding","id":"bnd_1","external_id":"g","name":"Editor"},"kind":"binding_added","before":null,
+      "after":{"role":"Editor","principal":"grp_1","group_external_id":"g","group":"ns-company.web-editors","namespace":"company.web"},"reason":"mapping"})");
+  EXPECT_EQ(sentence(binding, false), "binding Editor for ns-company.web-editors in company.web added (mapping)");
+  binding["after"].erase("namespace");
+  binding["after"].erase("group");  // one that was recorded before groups were named
+  EXPECT_EQ(sentence(binding, true), "would add binding Editor in the whole tenant (mapping)");
 }
 
 TEST(Words, NumbersAndTimesAreReadable) {

@@ -98,7 +98,8 @@ TEST(Config, AllProblemsAreReportedTogetherWithTheirLines) {
             "/etc/rosterd/rosterd.toml:8: sync.allowed_networks: '10.0.0.1/8' has bits set below its prefix; write \"10.0.0.0/8\" for the "
             "network or "
             "\"10.0.0.1/32\" for the one address\n"
-            "/etc/rosterd/rosterd.toml:9: sync.lease_expiry: 5s is less than three heartbeats of 5s; write at least 15s\n"
+            "/etc/rosterd/rosterd.toml:9: sync.lease_expiry, sync.lease_heartbeat: an expiry of 5s is less than three heartbeats of 5s; "
+            "write an expiry of 15s or more, or a heartbeat of 1666ms or less\n"
             "/etc/rosterd/rosterd.toml:11: log.level: 'loud' is unknown; write one of \"debug\", \"info\", \"warning\", \"error\"\n"
             "/etc/rosterd/rosterd.toml:12: tls: there is no such section; take it out (docs/configuration.md lists them)");
 }
@@ -153,8 +154,26 @@ TEST(Config, SettingsThatContradictEachOtherAreRefused) {
   EXPECT_THAT(trouble(fmt::format("[server]\ntls_certificate_file = \"{}\"\n", __FILE__)), HasSubstr("stands without server.tls_key_file"));
   EXPECT_THAT(trouble("[database]\nowner_url = \"postgresql://o@h/d\"\n"), HasSubstr("has no meaning with the embedded PostgreSQL"));
   EXPECT_THAT(trouble("[sync]\nconnect_timeout = \"2m\"\nread_deadline = \"1m\"\n"),
-              HasSubstr(":2: sync.connect_timeout: is longer than sync.read_deadline"));
+              HasSubstr(":2: sync.connect_timeout, sync.read_deadline: 2m is longer than the 1m of the whole read"));
   EXPECT_THAT(trouble("[state]\ndirectory = \"\"\n"), HasSubstr(":2: state.directory: is empty"));
+}
+
+TEST(Config, AContradictionWithADefaultIsReportedAtTheLineThatIsThere) {
+  EXPECT_EQ(
+      trouble("[sync]\n\nlease_heartbeat = \"20s\"\n"),
+      "/etc/rosterd/rosterd.toml:3: sync.lease_expiry, sync.lease_heartbeat: an expiry of 30s is less than three heartbeats of 20s; write "
+      "an expiry of 1m or more, or a heartbeat of 10s or less");
+  EXPECT_EQ(
+      trouble("[sync]\nread_deadline = \"5s\"\n"),
+      "/etc/rosterd/rosterd.toml:2: sync.connect_timeout, sync.read_deadline: 10s is longer than the 5s of the whole read; make the first "
+      "shorter or the second longer\n"
+      "/etc/rosterd/rosterd.toml:2: sync.operation_timeout, sync.read_deadline: 30s is longer than the 5s of the whole read; make the "
+      "first shorter or the second longer");
+  EXPECT_EQ(
+      trouble("[sync]\nlease_heartbeat = \"20s\"\nlease_expiry = \"soon\"\n"),
+      "/etc/rosterd/rosterd.toml:3: sync.lease_expiry: 'soon' is not a duration such as 250ms, 90s, 15m, 24h or 30d; write a number with "
+      "ms, s, m, h or d")
+      << "what cannot be read contradicts nothing";
 }
 
 TEST(Config, PostgresSettingsThatDecideWhoMayConnectAreNotTaken) {

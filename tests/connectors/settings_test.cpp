@@ -6,11 +6,16 @@
 #include <nlohmann/json.hpp>
 
 #include "connectors/ldap/ldap.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/tls.hpp"
 
 namespace rosterd::connectors::ldap {
 namespace {
 
 using nlohmann::json;
+using test::PrivateCa;
+using test::read_file;
+using test::TempDir;
 using testing::HasSubstr;
 
 json good() {
@@ -55,6 +60,28 @@ TEST(Settings, TheDesignsExampleIsUnderstood) {
   ASSERT_EQ(parsed->groups->members.size(), 3u);
   EXPECT_EQ(parsed->groups->members[1].style, MemberStyle::UserName);
   EXPECT_EQ(parsed->groups->members[2].style, MemberStyle::DnAndUid);
+}
+
+TEST(Settings, TheAuthoritysCertificateMayStandInThem) {
+  const TempDir dir;
+  const PrivateCa ca(dir.file("ca"));
+  const auto pem = read_file(ca.ca_file());
+  auto settings = good();
+  settings["ca_pem"] = pem + pem;
+  const auto parsed = parse(settings);
+  ASSERT_TRUE(parsed) << parsed.error().what;
+  EXPECT_EQ(parsed->target.ca_pem, pem + pem);
+  settings["ca_file"] = "/etc/rosterd/acme-ca.pem";
+  EXPECT_THAT(problems_of(settings), HasSubstr("/ca_pem: ca_file is set as well"));
+  settings.erase("ca_file");
+  settings["ca_pem"] = "/etc/rosterd/acme-ca.pem";
+  EXPECT_THAT(problems_of(settings), HasSubstr("/ca_pem: holds no readable certificate"));
+  settings["ca_pem"] = pem + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  EXPECT_THAT(problems_of(settings), HasSubstr("/ca_pem: certificate 2 is damaged"));
+  settings["ca_pem"] = pem + read_file(ca.good().key_file);
+  EXPECT_THAT(problems_of(settings), HasSubstr("/ca_pem: holds a private key"));
+  settings["ca_pem"] = 7;
+  EXPECT_THAT(problems_of(settings), HasSubstr("/ca_pem: must be a text"));
 }
 
 TEST(Settings, GroupsMayBeAbsent) {

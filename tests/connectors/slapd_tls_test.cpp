@@ -72,6 +72,19 @@ TEST_F(SlapdTls, ACaFileThatCannotBeReadIsNamed) {
   EXPECT_THAT(trouble(settings(server_.tls_url(), dir_.write("empty.pem", "nothing"))), HasSubstr("empty.pem"));
 }
 
+TEST_F(SlapdTls, TheAuthorityMayStandInTheSettingsThemselves) {
+  const auto with_pem = [&](const std::string& url, const PrivateCa& ca, bool start_tls) {
+    auto json = nlohmann::json::parse(settings(url, "", start_tls));
+    json.erase("ca_file");
+    json["ca_pem"] = read_file(ca.ca_file());
+    return json.dump();
+  };
+  EXPECT_EQ(trouble(with_pem(server_.tls_url(), ca_, false)), "");
+  EXPECT_EQ(trouble(with_pem(server_.url(), ca_, true)), "");
+  EXPECT_THAT(trouble(with_pem(server_.tls_url(), stranger_, false)),
+              testing::AllOf(HasSubstr("which ca_pem does not hold"), testing::Not(HasSubstr("/proc/"))));
+}
+
 TEST_F(SlapdTls, TheEnvironmentCannotSwitchVerificationOff) {
   ::setenv("LDAPTLS_REQCERT", "never", 1);
   const auto text = trouble(settings(server_.tls_url(), stranger_.ca_file()));

@@ -51,8 +51,19 @@ TEST(UnitFile, IsSandboxed) {
 TEST(UnitFile, SaysWhatTheDaemonReliesOn) {
   const auto unit = content_of(kUnit);
   for (const char* line : {"Type=notify\n", "NotifyAccess=main\n", "WatchdogSec=", "KillMode=mixed\n", "TimeoutStopSec=", "ExecReload=",
-                           "StateDirectory=rosterd\n", "User=rosterd\n", "LoadCredential=", "RestartPreventExitStatus=64 78\n"})
-    EXPECT_THAT(unit, HasSubstr(line));
+                           "StateDirectory=rosterd\n", "User=rosterd\n", "RestartPreventExitStatus=64 78\n"})
+    EXPECT_THAT(unit, HasSubstr(std::string("\n") + line)) << "and not in a comment";
+}
+
+TEST(UnitFile, HandsTheCredentialsOfItsFolderOverAndStartsWithoutOne) {
+  const auto unit = content_of(kUnit);
+  std::smatch loaded;
+  ASSERT_TRUE(std::regex_search(unit, loaded, std::regex("(?:^|\n)LoadCredential=([a-z]+):/etc/rosterd/credentials\n")));
+  // systemd.exec(5): a path that is not there is an error unless SetCredential= gives the same name a default.
+  EXPECT_THAT(unit, HasSubstr("\nSetCredential=" + loaded[1].str() + ":"));
+  for (const char* document : {"docs/operations.md", "docs/configuration.md"})
+    EXPECT_THAT(content_of(std::string(ROSTERD_SOURCE_DIR) + "/" + document), HasSubstr("/" + loaded[1].str() + "_first-admin"))
+        << document;
 }
 
 }  // namespace

@@ -20,6 +20,37 @@ struct RunsTest : testing::Test {
                                                               {"groups", {{"base", "ou=groups,dc=acme"}}}}}});
     ASSERT_EQ(made.status, 201) << made.text;
   }
+  /// The run that was asked for, claimed as a scheduler would.
+  std::optional<Work> claim() {
+    std::optional<Work> work;
+    for (int i = 0; i < 100 && (!work || work->lease.tenant.value != tenant); ++i) {
+      auto claimed = world.store->claim("test", Millis(60'000), world.clock.now());
+      if (!claimed || !*claimed) return std::nullopt;
+      work = std::move(**claimed);
+    }
+    return work && work->lease.tenant.value == tenant ? work : std::nullopt;
+  }
+  /// Asks for a run and ends it.
+  void run_that_ends(Outcome outcome, bool complete, bool dry_run = false) {
+    ASSERT_EQ(world.root().post(base + "/sources/corp/sync", {{"dry_run", dry_run}}).status, 202);
+    const auto work = claim();
+    ASSERT_TRUE(work);
+    RunEnd end;
+    end.outcome = outcome;
+    end.complete = complete;
+    end.detail = "as the test wants it";
+    end.failures = outcome == Outcome::Failed ? 1 : 0;
+    end.next_due = world.clock.now() + std::chrono::hours(1);
+    ASSERT_TRUE(world.store->finish(work->lease, end));
+  }
+  json corp() { return world.root().get(base + "/status").body["items"][0]; }
+  /// The value of a gauge of the source.
+  std::string gauge(const std::string& name) {
+    const auto text = world.root().get("/metrics").text;
+    const auto series = fmt::format("\n{}{{source=\"corp\",tenant=\"{}\"}} ", name, tenant);
+    const auto at = text.find(series);
+    return at == std::string::npos ? "none" : text.substr(at + series.size(), text.find('\n', at + 1) - at - series.size());
+  }
   void TearDown() override {
     world.control->live.with([](std::string& text) { text.clear(); });
   }
@@ -89,16 +120,8 @@ TEST_F(RunsTest, OnlyAHeldPlanIsApproved) {
 TEST_F(RunsTest, AHeldRunIsApprovedOnceByItsHash) {
   const auto asked = world.root().post(base + "/sources/corp/sync");
   const auto now = world.clock.now();
-  // As the engine does it: claim, hold with a plan.
-  std::optional<Work> work;
-  for (int i = 0; i < 100 && (!work || work->lease.tenant.value != tenant); ++i) {
-    auto claimed = world.store->claim("test", Millis(60'000), now);
-    ASSERT_TRUE(claimed) << claimed.error().what;
-    if (!*claimed) break;
-    work = std::move(**claimed);
-  }
+  const auto work = claim();  // as the engine does it: claim, hold with a plan
   ASSERT_TRUE(work);
-  ASSERT_EQ(work->lease.tenant.value, tenant);
   auto stage = world.store->begin_stage(work->lease, {});
   ASSERT_TRUE(stage) << stage.error().what;
   RunEnd end;
@@ -117,6 +140,82 @@ TEST_F(RunsTest, AHeldRunIsApprovedOnceByItsHash) {
   const auto approved = world.root().post(path + "/approve", {{"plan", std::string(64, 'b')}});
   EXPECT_EQ(approved.status, 202) << approved.text;
   EXPECT_EQ(world.root().post(path + "/approve", {{"plan", std::string(64, 'b')}}).status, 409) << "once";
+}
+
+TEST_F(RunsTest, AnIncompleteReadIsNotOkBecauseAnOlderOneWasComplete) {
+  EXPECT_EQ(corp()["state"], "new");
+  run_that_ends(Outcome::Unchanged, true);
+  EXPECT_EQ(corp()["state"], "ok");
+  run_that_ends(Outcome::Partial, false);
+  EXPECT_EQ(corp()["state"], "incomplete");
+  EXPECT_EQ(world.root().get(base + "/sources/corp").body["state"], "incomplete");
+  run_that_ends(Outcome::Planned, true, true);
+  EXPECT_EQ(corp()["state"], "incomplete") << "a dry run mends nothing";
+  EXPECT_EQ(corp()["last_run"]["outcome"], "partial");
+  run_that_ends(Outcome::Abandoned, false);
+  EXPECT_EQ(corp()["last_run"]["outcome"], "abandoned");
+  run_that_ends(Outcome::Unchanged, true);
+  EXPECT_EQ(corp()["state"], "ok");
+}
+
+TEST_F(RunsTest, AHeldPlanShowsWhomItWouldTouchAndStaysVisibleBehindAFailedRun) {
+  EXPECT_EQ(corp()["held_changes"], json::array());
+  EXPECT_EQ(gauge("rosterd_source_held"), "0");
+  ASSERT_EQ(world.root().post(base + "/sources/corp/sync").status, 202);
+  const auto work = claim();
+  ASSERT_TRUE(work);
+  {
+    auto stage = world.store->begin_stage(work->lease, {});
+    ASSERT_TRUE(stage) << stage.error().what;
+    UserRecord ada;
+    ada.id = ExternalId{"id-ada"};
+    ada.username = "ada";
+    ASSERT_TRUE((*stage)->user({.kind = ChangeKind::Added,
+                                .id = PrincipalId{*world.store->reserve_principal_ids(1)},
+                                .external_id = ada.id.value,
+                                .content_hash = 1,
+                                .before_hash = 0,
+                                .leaving = Leaving::None,
+                                .reason = "new in the directory",
+                                .user = &ada,
+                                .group = nullptr}));
+    RunEnd end;
+    end.outcome = Outcome::Held;
+    end.reason = "guard_users";
+    end.plan = PlanInfo{.hash = std::string(64, 'b'), .counts = {}};
+    end.approval_expires_at = world.clock.now() + std::chrono::hours(24);
+    end.next_due = world.clock.now() + std::chrono::hours(1);
+    ASSERT_TRUE((*stage)->keep(end));
+  }
+  run_that_ends(Outcome::Failed, false);
+  const auto shown = corp();
+  EXPECT_EQ(shown["state"], "held");
+  EXPECT_EQ(shown["last_run"]["outcome"], "failed");
+  ASSERT_EQ(shown["held_changes"].size(), 1u) << shown;
+  EXPECT_EQ(shown["held_changes"][0]["object"]["name"], "ada");
+  EXPECT_EQ(shown["held_changes"][0]["kind"], "added");
+  EXPECT_EQ(shown["held_changes"][0]["reason"], "new in the directory");
+  EXPECT_EQ(gauge("rosterd_source_held"), "1");
+  ASSERT_EQ(world.root().post(base + "/runs/" + text(work->run.id) + "/discard").status, 200);
+  EXPECT_EQ(corp()["held_changes"], json::array());
+  EXPECT_EQ(gauge("rosterd_source_held"), "0");
+}
+
+TEST_F(RunsTest, ASourceThatWasNeverReadBecomesOverdueToo) {
+  EXPECT_EQ(corp()["overdue"], false);
+  EXPECT_EQ(gauge("rosterd_source_overdue"), "0");
+  PrivatePostgres::shared().query(
+      world.database,
+      "UPDATE rosterd.source SET created_at = now() - interval '49 hours' WHERE tenant_id = (SELECT tenant_id FROM "
+      "rosterd.tenant WHERE id = '" +
+          tenant + "')");
+  EXPECT_EQ(corp()["overdue"], true);
+  EXPECT_EQ(gauge("rosterd_source_overdue"), "1");
+  ASSERT_EQ(world.root().patch(base + "/sources/corp", {{"enabled", false}}).status, 200);
+  EXPECT_EQ(corp()["overdue"], false) << "nobody expects a disabled source to be read";
+  ASSERT_EQ(world.root().patch(base + "/sources/corp", {{"enabled", true}}).status, 200);
+  run_that_ends(Outcome::Unchanged, true);
+  EXPECT_EQ(corp()["overdue"], false);
 }
 
 TEST_F(RunsTest, ARunOfAnotherTenantDoesNotExistHere) {

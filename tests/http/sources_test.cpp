@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "tests/http/world.hpp"
+#include "tests/support/tls.hpp"
 
 namespace rosterd::test {
 namespace {
@@ -167,6 +168,58 @@ TEST(Sources, ATenantsAdminCannotReadTheHostOrCarryASecretAway) {
             200);
   EXPECT_EQ(world.as(grace).patch(base + "/corp", {{"settings", {{"users", {{"base", "ou=staff,dc=acme"}}}}}}).status, 200)
       << "the secret may stay while the server does";
+}
+
+TEST(Sources, ATenantsAdminGivesCertificatesAsTextAndNamesNoFile) {
+  auto& world = World::shared();
+  const auto grace = world.person("grace");
+  const auto base = "/v1/tenants/" + world.tenant(&grace) + "/sources";
+  const PrivateCa ca(world.dir.file("grace-ca"));
+  auto source = ldap_source();
+  for (const char* path : {"/etc/shadow", "/nowhere/at/all", "/etc/ssl/certs/ca-certificates.crt"}) {
+    source["settings"]["ca_file"] = path;
+    const auto refused = world.as(grace).post(base, source);
+    EXPECT_EQ(refused.status, 403) << "the same whether it is there or not: " << refused.text;
+    EXPECT_EQ(refused.code(), "forbidden");
+    EXPECT_NE(refused.text.find("ca_pem"), std::string::npos) << "it says what to do instead: " << refused.text;
+  }
+  source["settings"].erase("ca_file");
+  source["settings"]["ca_pem"] = read_file(ca.ca_file());
+  const auto made = world.as(grace).post(base, source);
+  ASSERT_EQ(made.status, 201) << made.text;
+  EXPECT_EQ(made.body["settings"]["ca_pem"], read_file(ca.ca_file())) << "certificates are public";
+  EXPECT_EQ(world.as(grace).patch(base + "/corp", {{"settings", {{"ca_pem", "nothing"}}}}).status, 422)
+      << "the password would go elsewhere";
+  EXPECT_EQ(
+      world.as(grace).patch(base + "/corp", {{"settings", {{"ca_pem", "nothing"}, {"bind_password", {{"value", "her own"}}}}}}).status,
+      400);
+  EXPECT_EQ(world.as(grace).patch(base + "/corp", {{"settings", {{"ca_pem", nullptr}, {"ca_file", "/etc/shadow"}}}}).status, 403);
+
+  // What a super admin has named stays while others change the rest.
+  ASSERT_EQ(world.root().patch(base + "/corp", {{"settings", {{"ca_pem", nullptr}, {"ca_file", "/etc/rosterd/ca.pem"}}}}).status, 200);
+  EXPECT_EQ(world.as(grace).patch(base + "/corp", {{"schedule", {{"interval", "1h"}}}}).status, 200);
+  EXPECT_EQ(world.as(grace).patch(base + "/corp", {{"settings", {{"ca_file", "/etc/rosterd/other.pem"}}}}).status, 403);
+}
+
+TEST(Sources, DeletingOneNeverLeavesATenantWithoutAnAdminButForASuperAdmin) {
+  auto& world = World::shared();
+  const auto grace = world.person("grace");
+  const auto tenant = world.tenant(&grace);
+  const auto base = "/v1/tenants/" + tenant + "/sources";
+  ASSERT_EQ(world.root().post(base, ldap_source()).status, 201);
+  const TenantId id{tenant};
+  const auto source = *world.store->source(id, "corp");
+  // Her user becomes one of the directory's, the only Admin there is.
+  PrivatePostgres::shared().query(
+      world.database, fmt::format("UPDATE rosterd.tenant_user SET source_id = {}, external_id = 'id-grace' WHERE id = {}", source.id.value,
+                                  world.user_of(grace, tenant).value));
+  EXPECT_EQ(world.as(grace).del(base + "/corp").code(), "owns_active_objects");
+  const auto refused = world.as(grace).del(base + "/corp?force=true");
+  EXPECT_EQ(refused.status, 409) << refused.text;
+  EXPECT_EQ(refused.code(), "last_admin");
+  EXPECT_EQ(world.as(grace).get(base + "/corp").status, 200);
+  EXPECT_EQ(world.root().del(base + "/corp").code(), "owns_active_objects") << "a super admin says force, too";
+  EXPECT_EQ(world.root().del(base + "/corp?force=true").status, 204);
 }
 
 TEST(Sources, ASourceKeepsItsType) {

@@ -97,6 +97,44 @@ TEST_F(MigrateTest, RefusesARoleThatCouldLookPastTheWall) {
   EXPECT_FAILS(PostgresStore::open(options), Errc::Refused);
 }
 
+TEST_F(MigrateTest, RefusesARoleThatCanBecomeOneThatLooksPastTheWall) {
+  ASSERT_OK(PostgresStore::open(options_for(database)));
+  const auto refused = [&](const std::string& url) -> std::string {
+    auto options = options_for(database);
+    options.url = url;
+    const auto opened = PostgresStore::open(options);
+    if (opened) return "opened";
+    EXPECT_EQ(opened.error().code, Errc::Refused);
+    return opened.error().what;
+  };
+  const auto& app = database.app_role;
+  const auto mighty = app + "_mighty", between = app + "_between";
+  sql("ALTER ROLE " + app + " CREATEROLE");
+  EXPECT_THAT(refused(database.app_url), ::testing::HasSubstr(app + " is a role with CREATEROLE"));
+  sql("ALTER ROLE " + app + " NOCREATEROLE");
+  ASSERT_EQ(refused(database.app_url), "opened") << "a plain role is taken";
+
+  sql(fmt::format("CREATE ROLE {0}; CREATE ROLE {1}; GRANT {0} TO {1}; GRANT {1} TO {2}", mighty, between, app));
+  ASSERT_EQ(refused(database.app_url), "opened") << "membership in plain roles is nothing";
+  for (const auto& [right, word] : {std::pair{"SUPERUSER", "a superuser"}, std::pair{"BYPASSRLS", "a role with BYPASSRLS"},
+                                    std::pair{"CREATEROLE", "a role with CREATEROLE"}}) {
+    sql(fmt::format("ALTER ROLE {} {}", mighty, right));
+    EXPECT_THAT(refused(database.app_url), ::testing::HasSubstr(fmt::format("{} is a member of {}, {}", app, mighty, word)));
+    sql(fmt::format("ALTER ROLE {} NO{}", mighty, right));
+  }
+  sql(fmt::format("GRANT pg_execute_server_program TO {}", mighty));
+  EXPECT_THAT(refused(database.app_url), ::testing::HasSubstr("pg_execute_server_program"));
+  sql(fmt::format("REVOKE pg_execute_server_program FROM {}", mighty));
+  sql(fmt::format("GRANT {} TO {}", database.owner_role, mighty));
+  EXPECT_THAT(refused(database.app_url), ::testing::HasSubstr("the owner of rosterd's tables"));
+  sql(fmt::format("DROP ROLE {}; DROP ROLE {}", between, mighty));
+
+  // A session of a superuser that only calls itself the plain role needs no more than RESET ROLE.
+  const auto disguised =
+      database.superuser_url + (database.superuser_url.find('?') == std::string::npos ? "?" : "&") + "options=-c%20role%3D" + app;
+  EXPECT_THAT(refused(disguised), ::testing::HasSubstr("is a superuser"));
+}
+
 TEST_F(MigrateTest, AServerThatIsNotThereIsUnavailableAndThePasswordStaysOutOfTheWords) {
   const auto missing = PostgresStore::open({.url = "postgresql://rosterd:hunter2@127.0.0.1:1/rosterd", .owner_url = ""});
   ASSERT_FALSE(missing.has_value());

@@ -16,7 +16,7 @@ class StageTest : public StoreTest {
     source = make_source(acme, "corp");
   }
   /// A first run that brings these people and one group holding all of them.
-  void bring(std::initializer_list<std::string> names, bool eager = false) {
+  void bring(const std::vector<std::string>& names, bool eager = false) {
     const auto work = claim();
     auto plan = stage(work, eager);
     const auto group = next_id();
@@ -359,6 +359,7 @@ TEST_F(StageTest, RoleMappedBindingsComeAndGoWithTheirSource) {
   const auto change = must(store->changes(acme, work.run.id, {})).items.at(0);
   EXPECT_EQ(change.id, text(all.bindings[0].id));
   EXPECT_THAT(change.before, HasSubstr("a.b"));
+  EXPECT_EQ(nlohmann::json::parse(change.before)["group"], "everybody") << "the group is named, not only numbered";
 }
 
 TEST_F(StageTest, TheLastAdminIsNeverSuspendedByASyncAndThePlanCanStillBeKept) {
@@ -412,6 +413,110 @@ TEST_F(StageTest, AnUnchangedRunWritesNoTenantRowsAndNoRevision) {
   ASSERT_OK(plan->keep(end));
   EXPECT_EQ(must(store->tenant(acme)).revision, before);
   EXPECT_EQ(must(store->source_state(acme, source.id)).cursor, "c1");
+}
+
+TEST_F(StageTest, SkippedRecordsOfARunThatChangesNothingAreToldInANoticeAndWriteNoRow) {
+  bring({"ada"});
+  const auto end_with = [&](Outcome outcome, int skipped, bool change = false) {
+    const auto work = claim();
+    auto plan = stage(work);
+    for (int i = 0; i < skipped; ++i) {
+      const auto id = fmt::format("id-{}", i);
+      const auto reason = fmt::format("uid=u{},dc=acme: no username", i);
+      must(plan->user({.kind = ChangeKind::Skipped,
+                       .id = i == 0 ? people["ada"] : PrincipalId{},
+                       .external_id = id,
+                       .content_hash = 1,
+                       .before_hash = 1,
+                       .leaving = Leaving::None,
+                       .reason = reason,
+                       .user = nullptr,
+                       .group = nullptr}));
+    }
+    if (change) must(plan->user(of(ChangeKind::Added, next_id(), person("new"))));
+    if (change)
+      must(plan->apply(ended(outcome)));
+    else
+      must(plan->keep(ended(outcome)));
+    return must(store->run(acme, work.run.id));
+  };
+  const auto rows = [&] { return sql("SELECT count(*) FROM rosterd.run_change WHERE kind = 10"); };
+  for (const auto outcome : {Outcome::Unchanged, Outcome::Partial}) {
+    const auto run = end_with(outcome, 5);
+    EXPECT_EQ(rows(), "0");
+    ASSERT_EQ(run.notices.size(), 1u);
+    EXPECT_EQ(run.notices[0].code, "skipped");
+    EXPECT_EQ(run.notices[0].count, 5u);
+    EXPECT_THAT(run.notices[0].text, HasSubstr("uid=u0,dc=acme: no username; uid=u1,dc=acme: no username"));
+    EXPECT_THAT(run.notices[0].text, HasSubstr("and 2 more"));
+  }
+  EXPECT_TRUE(end_with(Outcome::Unchanged, 0).notices.empty());
+  EXPECT_EQ(end_with(Outcome::Planned, 2).notices.size(), 0u);
+  EXPECT_EQ(rows(), "2") << "a dry run lists them all";
+  end_with(Outcome::Applied, 3, true);
+  EXPECT_EQ(rows(), "5") << "and so does a run that changes something";
+}
+
+TEST_F(StageTest, AHeldPlanShowsTheFirstHundredOfEachKindAndNamesWhomItWouldAdd) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 130; ++i) names.push_back(fmt::format("p{:03}", i));
+  bring(names);
+  const auto work = claim();
+  auto plan = stage(work);
+  for (const auto& name : names) must(plan->user(gone(people[name], "id-" + name)));
+  const auto newcomer = person("newcomer");
+  const auto newteam = team("newteam");
+  const auto user = next_id(), group = next_id();
+  must(plan->user(of(ChangeKind::Added, user, newcomer)));
+  must(plan->group(of(ChangeKind::Added, group, newteam)));
+  must(plan->edge(edge(ChangeKind::EdgeAdded, group, user)));
+  must(plan->edge(edge(ChangeKind::EdgeRemoved, groups["everybody"], people["p007"])));
+  must(plan->binding({.kind = ChangeKind::BindingAdded,
+                      .id = {},
+                      .role = must(store->roles(acme)).at(1).id,
+                      .role_name = "Viewer",
+                      .group = group,
+                      .group_external_id = "gid-newteam",
+                      .ns = std::nullopt,
+                      .reason = "mapping"}));
+  auto end = ended(Outcome::Held);
+  end.reason = "guard_users";
+  end.approval_expires_at = soon();
+  end.plan->counts.users[static_cast<std::size_t>(ChangeKind::Suspended)] = 130;
+  ASSERT_OK(plan->keep(end));
+  plan.reset();
+
+  const auto shown = nlohmann::json::parse(must(store->held_changes(acme, work.run.id)));
+  std::map<std::string, int> kinds;
+  for (const auto& change : shown) ++kinds[change["object"]["type"].get<std::string>() + " " + change["kind"].get<std::string>()];
+  EXPECT_EQ(kinds, (std::map<std::string, int>{{"user added", 1},
+                                               {"user suspended", 100},
+                                               {"group added", 1},
+                                               {"membership edge_added", 1},
+                                               {"membership edge_removed", 1},
+                                               {"binding binding_added", 1}}));
+  EXPECT_EQ(shown[1]["object"]["name"], "p000");
+  EXPECT_EQ(shown[1]["before"], nullptr) << "contents are what /changes is for";
+  const auto changes = must(store->changes(acme, work.run.id, {.limit = 1000, .cursor = "", .query = ""})).items;
+  const auto edge_added = std::find_if(changes.begin(), changes.end(), [](const Change& c) { return c.kind == ChangeKind::EdgeAdded; });
+  ASSERT_NE(edge_added, changes.end());
+  EXPECT_EQ(edge_added->name, "newteam");
+  EXPECT_EQ(nlohmann::json::parse(edge_added->after)["member_name"], "newcomer");
+  EXPECT_EQ(nlohmann::json::parse(changes.back().after)["group"], "newteam");
+
+  const auto audit = nlohmann::json::parse(sql("SELECT after FROM rosterd.audit WHERE action = 'run_held'"));
+  EXPECT_EQ(audit["reason"], "guard_users");
+  EXPECT_EQ(audit["counts"]["users"]["suspended"], 130);
+  EXPECT_EQ(audit["first_changes"].size(), shown.size());
+
+  plan = stage(claim());
+  must(plan->user(gone(people["p000"], "id-p000")));
+  ASSERT_OK(plan->keep(end));
+  EXPECT_EQ(sql("SELECT count(*) FROM rosterd.audit WHERE action = 'run_held' AND after LIKE '%first_changes%'"), "1")
+      << "a plan that waits already is not told again object by object";
+  EXPECT_EQ(
+      sql("SELECT count(*) FROM rosterd.audit WHERE action = 'run_held' AND after LIKE '%\"waits_as\":\"" + text(work.run.id) + "\"%'"),
+      "1");
 }
 
 TEST_F(StageTest, ADryRunMovesNeitherCursorNorLastRead) {

@@ -266,7 +266,7 @@ TEST_F(StoreTest, ATenantNeitherReadsNorChangesAnothersObjectsEvenWithTheirIds) 
   EXPECT_FAILS(store->changes(beta, run.id, {}), Errc::NotFound);
   EXPECT_FAILS(store->approve_run(beta, run.id, "x", kSomebody), Errc::NotFound);
   EXPECT_FAILS(store->request_run(beta, source.id, RunMode::Auto, false, kSomebody), Errc::NotFound);
-  EXPECT_FAILS(store->delete_source(beta, source.id, true, kSomebody), Errc::NotFound);
+  EXPECT_FAILS(store->delete_source(beta, source.id, Force::EvenLastAdmin, kSomebody), Errc::NotFound);
   EXPECT_FAILS(store->set_user_suspended(beta, user.id, true, kSomebody), Errc::NotFound);
   EXPECT_FAILS(store->add_member(beta, group.id, {PrincipalType::User, user.id}, kSomebody), Errc::NotFound);
   EXPECT_FAILS(store->delete_binding(beta, binding.id, kSomebody), Errc::NotFound);

@@ -123,6 +123,22 @@ void hang(ScriptedDirectory& directory) {
   };
 }
 
+TEST_F(SchedulerTest, RunsThatEndedAreCountedByOutcome) {
+  ScriptedDirectory directory;
+  fill(directory, 3);
+  const auto source = tenant("acme", directory);
+  auto scheduler = this->scheduler("one");
+  const auto count = [&](Outcome outcome) { return scheduler->runs_ended()->at(static_cast<std::size_t>(outcome)); };
+  EXPECT_EQ(count(Outcome::Applied), 0u);
+  scheduler->start();
+  ASSERT_TRUE(eventually([&] { return count(Outcome::Applied) == 1; }));
+  ASSERT_TRUE(store_->request_run({"acme"}, source.id, RunMode::Full, false, actor_));
+  scheduler->wake();
+  ASSERT_TRUE(eventually([&] { return count(Outcome::Unchanged) == 1; }));
+  EXPECT_EQ(count(Outcome::Applied), 1u);
+  EXPECT_EQ(count(Outcome::Failed), 0u);
+}
+
 TEST_F(SchedulerTest, ADueSourceIsSyncedAndPublishedWithoutBeingAskedFor) {
   ScriptedDirectory directory;
   fill(directory, 3);
