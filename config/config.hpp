@@ -31,13 +31,17 @@ struct Address {
 
 struct Server {
   Address listen;
+  Path unix_socket;                       ///< a socket beside the port
+  std::uint32_t unix_socket_mode = 0660;  ///< who may connect there, as for chmod
   std::uint32_t threads = 32;
+  std::uint32_t max_connections = 10'000;
   Path tls_certificate_file;
   Path tls_key_file;
   std::uint64_t max_body = 64ull << 10;
   std::uint64_t max_batch_body = 1ull << 20;
   Millis request_timeout{10'000};
-  Millis keep_alive{2'000};
+  Millis keep_alive{60'000};
+  Millis max_wait{1'000};  ///< for a thread, then 503
   Millis revision_wait{1'000};
   Millis max_snapshot_age{60'000};
 };

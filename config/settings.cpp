@@ -81,6 +81,22 @@ struct Text {
   static std::string show(const std::string& value) { return toml_string(value); }
 };
 
+/// Rights of a file, written as chmod takes them.
+struct Mode {
+  Result<std::uint32_t> read(const Value& value) const {
+    constexpr std::string_view kWanted = "the mode in quotes as chmod takes it, such as \"0660\"";
+    const auto* given = std::get_if<std::string>(&value);
+    if (given == nullptr) return wrong_kind(value, kWanted);
+    if (given->size() < 3 || given->size() > 4 || given->find_first_not_of("01234567") != std::string::npos ||
+        (given->size() == 4 && !given->starts_with('0')))
+      return fail(Errc::InvalidInput, "'{}' is no mode; write {}", *given, kWanted);
+    std::uint32_t mode = 0;
+    for (const char c : *given) mode = mode * 8 + static_cast<std::uint32_t>(c - '0');
+    return mode;
+  }
+  static std::string show(std::uint32_t value) { return fmt::format("\"{:04o}\"", value); }
+};
+
 struct File {
   Result<Path> read(const Value& value) const {
     const auto* given = std::get_if<std::string>(&value);
@@ -212,13 +228,17 @@ std::vector<Setting> make_settings() {
       {{"auto", LogFormat::Auto}, {"text", LogFormat::Text}, {"journald", LogFormat::Journald}}}};
   return {
       row("server.listen", Restart, Listen{}, MEMBER(server.listen)),
+      row("server.unix_socket", Restart, File{}, MEMBER(server.unix_socket)),
+      row("server.unix_socket_mode", Restart, Mode{}, MEMBER(server.unix_socket_mode)),
       row("server.threads", Restart, Count{2, 4096}, MEMBER(server.threads)),
-      row("server.tls_certificate_file", Restart, File{}, MEMBER(server.tls_certificate_file)),
-      row("server.tls_key_file", Restart, File{}, MEMBER(server.tls_key_file)),
+      row("server.max_connections", Restart, Count{16, 1'000'000}, MEMBER(server.max_connections)),
+      row("server.tls_certificate_file", Reload, File{}, MEMBER(server.tls_certificate_file)),
+      row("server.tls_key_file", Reload, File{}, MEMBER(server.tls_key_file)),
       row("server.max_body", Restart, Bytes{1 << 10, 1 << 30}, MEMBER(server.max_body)),
       row("server.max_batch_body", Restart, Bytes{1 << 10, 1 << 30}, MEMBER(server.max_batch_body)),
       row("server.request_timeout", Restart, Duration{seconds(1), minutes(10)}, MEMBER(server.request_timeout)),
       row("server.keep_alive", Restart, Duration{seconds(1), minutes(10)}, MEMBER(server.keep_alive)),
+      row("server.max_wait", Restart, Duration{Millis(100), minutes(1)}, MEMBER(server.max_wait)),
       row("server.revision_wait", Restart, Duration{Millis(0), minutes(1)}, MEMBER(server.revision_wait)),
       row("server.max_snapshot_age", Restart, Duration{seconds(1), days(30)}, MEMBER(server.max_snapshot_age)),
 

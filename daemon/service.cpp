@@ -15,7 +15,6 @@
 #include "daemon/instance_lock.hpp"
 #include "daemon/notify.hpp"
 #include "daemon/secrets.hpp"
-#include "daemon/self_ping.hpp"
 #include "daemon/store_watch.hpp"
 #include "daemon/sync/housekeeper.hpp"
 #include "daemon/sync/publisher.hpp"
@@ -31,7 +30,6 @@ namespace {
 // A part that has not moved for this long does not move any more. Longer than the store's time-outs and than compiling the largest
 // snapshot, since a database that is slow or away must not look like a daemon that hangs.
 constexpr Millis kSilence{5 * 60'000};
-constexpr Millis kPingDeadline{10'000};
 // The first tries come quickly, since a database that starts together with us is there within seconds.
 constexpr Millis kFirstPause{250}, kLongestPause{5'000};
 
@@ -216,11 +214,15 @@ Result<void> Service::Parts::open_port() {
   http::HttpOptions options;
   options.address = server.listen.host;
   options.port = server.listen.port;
+  options.unix_socket = server.unix_socket.string();
+  options.unix_socket_mode = server.unix_socket_mode;
   options.threads = server.threads;
+  options.max_connections = server.max_connections;
   options.max_body = server.max_body;
   options.max_batch_body = server.max_batch_body;
   options.read_timeout = server.request_timeout;
   options.keep_alive = server.keep_alive;
+  options.max_wait = server.max_wait;
   options.revision_wait = server.revision_wait;
   options.max_snapshot_age = server.max_snapshot_age;
   options.tls_certificate_file = server.tls_certificate_file.string();
@@ -248,14 +250,13 @@ std::string Service::Parts::store_state() const {
 
 void Service::Parts::watch(const Service& service) {
   store_watch = std::make_unique<StoreWatch>([this] { return store->ping(); });
-  health = std::make_unique<Health>(
-      std::vector<Probe>{{"http", [this] { return ping_http(config.server.listen.host, http->port(), kPingDeadline); }},
-                         {"scheduler", [this] { return moved(scheduler->last_tick()); }},
-                         {"publisher", [this] { return moved(publisher->last_tick()); }}},
-      HealthOptions{.period = health_period(notify::watchdog_interval()),
-                    .alive = notify::alive,
-                    .status = [&service] { return service.status(); },
-                    .tell_status = [](const std::string& text) { notify::status(text); }});
+  health = std::make_unique<Health>(std::vector<Probe>{{"http", [this] { return moved(http->last_tick()); }},
+                                                       {"scheduler", [this] { return moved(scheduler->last_tick()); }},
+                                                       {"publisher", [this] { return moved(publisher->last_tick()); }}},
+                                    HealthOptions{.period = health_period(notify::watchdog_interval()),
+                                                  .alive = notify::alive,
+                                                  .status = [&service] { return service.status(); },
+                                                  .tell_status = [](const std::string& text) { notify::status(text); }});
 }
 
 Result<std::unique_ptr<Service>> Service::start(const config::Config& config, std::stop_token stop) {
@@ -292,6 +293,7 @@ void Service::reload(const config::Config& next) {
   auto& current = parts_->config;
   const auto found = config::changes(current, next);
   log::set_level(next.log.level);
+  reload_tls(next.server);
   parts_->connections->set_options(connector_options(next));
   for (const auto& setting : found.need_restart) log::warning("config.needs_restart", {log::field("setting", setting)});
   log::info("config.reloaded", {log::field("changed", fmt::format("{}", fmt::join(found.reloaded, ",")))});
@@ -301,6 +303,18 @@ void Service::reload(const config::Config& next) {
   current.sync.workers = restart_only.workers;
   current.sync.lease_heartbeat = restart_only.lease_heartbeat;
   current.sync.lease_expiry = restart_only.lease_expiry;
+}
+
+/// Certificates are renewed under the same names more often than under new ones, so the files are read again in any case.
+void Service::reload_tls(const config::Server& next) {
+  const auto certificate = next.tls_certificate_file.string();
+  auto& current = parts_->config.server;
+  if (certificate.empty() && current.tls_certificate_file.empty()) return;
+  if (const auto set = parts_->http->set_tls(certificate, next.tls_key_file.string()); !set)
+    return log::error("http.tls_refused", {log::field("certificate", certificate), log::field("error", set.error().what)});
+  log::info("http.tls_reloaded", {log::field("certificate", certificate)});
+  current.tls_certificate_file = next.tls_certificate_file;
+  current.tls_key_file = next.tls_key_file;
 }
 
 std::size_t Service::stop(std::stop_token hurry) {

@@ -37,6 +37,7 @@ class Service {
   [[nodiscard]] std::string status() const;
 
  private:
+  void reload_tls(const config::Server& next);
   struct Parts;
   explicit Service(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;

@@ -1,13 +1,10 @@
 #include "daemon/http/connection.hpp"
 
 #include <openssl/err.h>
-#include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <limits>
 
 namespace rosterd::http {
 namespace {
@@ -19,26 +16,19 @@ std::string tls_reason() {
   return text;
 }
 
-int milliseconds_left(Connection::Steady::time_point deadline) {
-  const auto left = std::chrono::duration_cast<Millis>(deadline - Connection::Steady::now()).count();
-  return static_cast<int>(std::clamp<long>(left, 0, 1'000'000));
-}
-
-bool ready(int socket, short events, int timeout) {
-  pollfd entry{.fd = socket, .events = events, .revents = 0};
-  while (true) {
-    const int n = ::poll(&entry, 1, timeout);
-    if (n >= 0 || errno != EINTR) return n > 0;
-  }
-}
-
 }  // namespace
 
 Result<TlsContext> make_tls_context(const std::string& certificate_file, const std::string& key_file) {
+  ERR_clear_error();
   TlsContext context(SSL_CTX_new(TLS_server_method()));
   if (!context) return fail(Errc::Internal, "OpenSSL does not start: {}", tls_reason());
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-  SSL_CTX_set_mode(context.get(), SSL_MODE_AUTO_RETRY);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION);
+  // Nothing waits, hence partial writes and no automatic retry; an idle connection keeps no buffers.
+  SSL_CTX_clear_mode(context.get(), SSL_MODE_AUTO_RETRY);
+  SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  // A key under a passphrase is an error; OpenSSL would ask on the terminal for it.
+  SSL_CTX_set_default_passwd_cb(context.get(), [](char*, int, int, void*) { return 0; });
   if (SSL_CTX_use_certificate_chain_file(context.get(), certificate_file.c_str()) != 1)
     return fail(Errc::InvalidInput, "reading the certificate {}: {}", certificate_file, tls_reason());
   if (SSL_CTX_use_PrivateKey_file(context.get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1)
@@ -48,109 +38,150 @@ Result<TlsContext> make_tls_context(const std::string& certificate_file, const s
   return context;
 }
 
+void Buffer::consume(std::size_t count) {
+  begin_ += count;
+  if (begin_ == end_) begin_ = end_ = 0;
+}
+
+void Buffer::resize(std::size_t capacity) {
+  auto bytes = std::make_unique_for_overwrite<char[]>(capacity);
+  const auto held = view();
+  if (!held.empty()) std::memcpy(bytes.get(), held.data(), held.size());
+  *account_ += capacity;
+  *account_ -= capacity_;
+  end_ = held.size();
+  begin_ = 0;
+  bytes_ = std::move(bytes);
+  capacity_ = capacity;
+}
+
+void Buffer::reset() {
+  *account_ -= capacity_;
+  bytes_.reset();
+  capacity_ = begin_ = end_ = 0;
+}
+
+void Buffer::swap(Buffer& other) noexcept {
+  std::swap(bytes_, other.bytes_);
+  std::swap(capacity_, other.capacity_);
+  std::swap(begin_, other.begin_);
+  std::swap(end_, other.end_);
+}
+
+Connection::Connection(Descriptor socket, Peer peer, SSL_CTX* tls, std::atomic<std::size_t>* account)
+    : phase(tls == nullptr ? Phase::Reading : Phase::Handshake),
+      input(account),
+      since(Steady::now()),
+      socket_(std::move(socket)),
+      peer_(std::move(peer)) {
+  if (tls == nullptr) return;
+  tls_.reset(SSL_new(tls));
+  broken_ = !tls_ || SSL_set_fd(tls_.get(), socket_.get()) != 1;
+}
+
 Connection::~Connection() {
-  if (tls_) SSL_shutdown(tls_.get());
-  ::shutdown(socket_, SHUT_RDWR);
-  ::close(socket_);
-}
-
-bool Connection::open(Millis timeout) {
-  const timeval limit{.tv_sec = timeout.count() / 1000, .tv_usec = (timeout.count() % 1000) * 1000};
-  ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  ::setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-  if (tls_context_ == nullptr) return true;
-  tls_.reset(SSL_new(tls_context_));
-  if (!tls_ || SSL_set_fd(tls_.get(), socket_) != 1) return false;
-  const bool open = SSL_accept(tls_.get()) == 1;
-  if (!open) {
+  // A close-notify tells the peer that it has got everything; not after a handshake that never was, nor after an error (SSL_shutdown(3)).
+  if (tls_ && !broken_ && phase != Phase::Handshake) {
+    SSL_shutdown(tls_.get());
     ERR_clear_error();
-    tls_.reset();  // no close-notify on a handshake that never was
   }
-  return open;
 }
 
-bool Connection::pending() const { return begin_ < end_ || (tls_ && SSL_pending(tls_.get()) > 0); }
-
-bool Connection::poll_in(Millis timeout) const { return ready(socket_, POLLIN, static_cast<int>(timeout.count())); }
-
-void Connection::begin_request(std::size_t budget, Steady::time_point deadline) {
-  budget_ = budget;
-  deadline_ = deadline;
-  too_large_ = false;
+Connection::Io Connection::tls_result(int result) {
+  switch (SSL_get_error(tls_.get(), result)) {
+    case SSL_ERROR_WANT_READ:
+      drained_ = true;
+      return Io::WouldBlock;
+    case SSL_ERROR_WANT_WRITE:
+      wants_write_ = true;
+      return Io::WouldBlock;
+    case SSL_ERROR_ZERO_RETURN:
+      return Io::Ended;
+    default:
+      ERR_clear_error();
+      broken_ = true;
+      return Io::Broken;
+  }
 }
 
-void Connection::head_done() { budget_ = std::numeric_limits<std::size_t>::max(); }
+Connection::Io Connection::handshake() {
+  if (broken_) return Io::Broken;
+  wants_write_ = false;
+  ERR_clear_error();
+  const int result = SSL_accept(tls_.get());
+  return result == 1 ? Io::Done : tls_result(result);
+}
 
-bool Connection::fill() {
-  begin_ = end_ = 0;
-  if (!std::exchange(readable_, false) && !(tls_ && SSL_pending(tls_.get()) > 0) && !ready(socket_, POLLIN, milliseconds_left(deadline_)))
-    return false;
-  long n = 0;
+Connection::Io Connection::read(char* into, std::size_t room, std::size_t& count) {
+  count = 0;
   if (tls_) {
-    n = SSL_read(tls_.get(), buffer_, sizeof buffer_);
-    if (n <= 0) ERR_clear_error();
-  } else {
-    do n = ::recv(socket_, buffer_, sizeof buffer_, 0);
-    while (n < 0 && errno == EINTR);
+    wants_write_ = false;
+    ERR_clear_error();
+    const int n = SSL_read(tls_.get(), into, static_cast<int>(std::min<std::size_t>(room, 1 << 30)));
+    if (n <= 0) return tls_result(n);
+    count = static_cast<std::size_t>(n);  // one record; there may be more, in OpenSSL's hands or the system's
+    return Io::Done;
   }
-  if (n <= 0) return false;
-  end_ = static_cast<std::size_t>(n);
-  return true;
+  long n = 0;
+  do n = ::recv(socket_.get(), into, room, MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  if (n > 0) {
+    count = static_cast<std::size_t>(n);
+    drained_ = count < room && !thoroughly_;  // epoll(7), on edge-triggered events: a short read tells that nothing is left
+    return Io::Done;
+  }
+  if (n == 0) return Io::Ended;
+  if (errno != EAGAIN && errno != EWOULDBLOCK) return Io::Broken;
+  drained_ = true;
+  thoroughly_ = false;
+  return Io::WouldBlock;
 }
 
-long Connection::read(char* into, std::size_t size) {
-  if (budget_ == 0) {
-    too_large_ = true;
-    return -1;
-  }
-  if (begin_ == end_ && !fill()) return -1;
-  const auto n = std::min({size, end_ - begin_, budget_});
-  std::memcpy(into, buffer_ + begin_, n);
-  begin_ += n;
-  budget_ -= n;
-  return static_cast<long>(n);
+Connection::Io Connection::fill() {
+  std::size_t count = 0;
+  const auto result = read(input.room(), input.room_size(), count);
+  input.added(count);
+  return result;
 }
 
-bool Connection::read_exactly(std::string& into, std::size_t size) {
-  into.resize(size);
-  for (std::size_t done = 0; done < size;) {
-    const auto n = read(into.data() + done, size - done);
-    if (n <= 0) return false;
-    done += static_cast<std::size_t>(n);
-  }
-  return true;
+Connection::Io Connection::discard(std::size_t& count) {
+  char nowhere[16 * 1024];
+  return read(nowhere, sizeof nowhere, count);
 }
 
-bool Connection::skip(std::size_t size) {
-  char nowhere[4096];
-  while (size > 0) {
-    const auto n = read(nowhere, std::min(size, sizeof nowhere));
-    if (n <= 0) return false;
-    size -= static_cast<std::size_t>(n);
-  }
-  return true;
-}
-
-bool Connection::flush(Millis timeout) {
-  const auto deadline = Steady::now() + timeout;
-  std::string_view left = out_;
-  while (!left.empty()) {
+Connection::Io Connection::flush() {
+  while (sent < output.size()) {
+    const auto* from = output.data() + sent;
+    const auto left = output.size() - sent;
     long n = 0;
     if (tls_) {
-      n = SSL_write(tls_.get(), left.data(), static_cast<int>(std::min<std::size_t>(left.size(), 1 << 20)));
-      if (n <= 0) ERR_clear_error();
+      wants_write_ = false;
+      ERR_clear_error();
+      n = SSL_write(tls_.get(), from, static_cast<int>(std::min<std::size_t>(left, 1 << 30)));
+      if (n <= 0) return tls_result(static_cast<int>(n));
     } else {
-      n = ::send(socket_, left.data(), left.size(), MSG_NOSIGNAL);
-      if (n < 0 && (errno == EINTR || ((errno == EAGAIN || errno == EWOULDBLOCK) && ready(socket_, POLLOUT, milliseconds_left(deadline)))))
-        continue;
+      do n = ::send(socket_.get(), from, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+      while (n < 0 && errno == EINTR);
+      if (n < 0) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK) return Io::Broken;
+        wants_write_ = true;
+        return Io::WouldBlock;
+      }
     }
-    if (n <= 0 || Steady::now() > deadline) break;
-    left.remove_prefix(static_cast<std::size_t>(n));
+    sent += static_cast<std::size_t>(n);
   }
-  const bool sent = left.empty();
-  out_.clear();
-  if (out_.capacity() > (1 << 20)) out_.shrink_to_fit();  // one long list should not stay with the thread
-  return sent;
+  wants_write_ = false;
+  output.clear();
+  sent = 0;
+  return Io::Done;
+}
+
+void Connection::half_close() {
+  if (tls_ && !broken_) {
+    SSL_shutdown(tls_.get());
+    ERR_clear_error();
+  }
+  ::shutdown(socket_.get(), SHUT_WR);
 }
 
 }  // namespace rosterd::http

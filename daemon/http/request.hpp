@@ -2,6 +2,7 @@
 // One request as the rest of the room sees it, free of the HTTP library, and the reply to it. Views live as long as the request.
 
 #include <array>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,7 +30,8 @@ struct Request {
   std::string_view target;  ///< as sent: path, and after '?' the query, both still percent-encoded
   RequestHeaders headers;
   std::string_view body;
-  std::string_view remote;  ///< address of the peer
+  std::string_view remote;   ///< address of the peer
+  bool unix_socket = false;  ///< it came over the unix socket, which only those can open whom its mode lets
 };
 
 struct Reply {
@@ -38,7 +40,10 @@ struct Reply {
   std::string_view content_type = "application/json";
   std::vector<std::pair<std::string_view, std::string>> headers = {};
   std::optional<Revision> revision = {};  ///< what a mutation led to, or what a check was answered from: Rosterd-Revision
-  bool changed = false;                   ///< the tenant has moved on: its snapshot is to be published anew
+  /// For long answers, instead of a body: called again and again for the next piece while the answer is sent; false = that was the last. It
+  /// outlives the call that made it, so what it needs must be its own or the services'. An error cuts the answer off.
+  std::function<Result<bool>(std::string& piece)> stream = {};
+  bool changed = false;  ///< the tenant has moved on: its snapshot is to be published anew
 };
 
 /// Path and query of a target, percent-decoded.

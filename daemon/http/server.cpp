@@ -1,146 +1,71 @@
-// The only file that knows the HTTP library. It parses the request line and headers and writes the response; what stands between, the
-// reading of bodies, keep-alive and closing, is done here, because the library's own way lets one idle connection hold a thread, reads
-// bodies of any shape, and slices answers by Range.
+// The only file that knows the HTTP library. It parses the request line and headers and writes the response head; connections are
+// front.cpp's, and what stands between, reading the body and deciding whether the connection goes on, is done here, because the library's
+// own way gives every connection a thread, reads bodies of any shape, and slices answers by Range.
 #include "daemon/http/server.hpp"
 
-#include <arpa/inet.h>
 #include <httplib.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <pthread.h>
-#include <signal.h>
-#include <sys/socket.h>
+#include <sys/resource.h>
 
-#include <cerrno>
-#include <condition_variable>
 #include <cstring>
-#include <list>
-#include <mutex>
-#include <thread>
 
 #include "daemon/http/app.hpp"
-#include "daemon/http/connection.hpp"
+#include "daemon/http/front.hpp"
 #include "daemon/http/problem.hpp"
 #include "schema/core/log.hpp"
 
 namespace rosterd::http {
 namespace {
 
-constexpr std::size_t kMostRequests = 10'000;  // on one connection
-constexpr std::size_t kFairShare = 64;         // requests in a row while others wait for a thread
-constexpr Millis kFirstRequestGrace{250};      // a new connection gets this long to speak while others wait
-constexpr std::size_t kMostWaiting = 512;      // accepted and not yet served; more stay in the kernel's backlog
-constexpr int kBacklog = 1024;
-constexpr std::size_t kDrained = 8 * 1024 * 1024;  // a body beyond the limit is read to its end up to here, so that the 413 arrives
-
-/// Worker threads with a visible queue: whoever holds a thread idly can see that it is wanted.
-class Pool final : public httplib::TaskQueue {
- public:
-  Pool(std::size_t threads, std::atomic<std::size_t>& waiting) : waiting_(waiting) {
-    for (std::size_t i = 0; i < threads; ++i) workers_.emplace_back([this] { work(); });
-  }
-  void enqueue(std::function<void()> job) override {
-    std::unique_lock lock(mutex_);
-    room_.wait(lock, [&] { return jobs_.size() < kMostWaiting || stopping_; });
-    jobs_.push_back(std::move(job));
-    waiting_ = jobs_.size();
-    wanted_.notify_one();
-  }
-  void shutdown() override {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    wanted_.notify_all();
-    room_.notify_all();
-    workers_.clear();  // joins
-  }
-
- private:
-  void work() {
-    sigset_t pipe;  // OpenSSL writes without MSG_NOSIGNAL
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
-    while (true) {
-      std::function<void()> job;
-      {
-        std::unique_lock lock(mutex_);
-        wanted_.wait(lock, [&] { return !jobs_.empty() || stopping_; });
-        if (jobs_.empty()) return;
-        job = std::move(jobs_.front());
-        jobs_.pop_front();
-        waiting_ = jobs_.size();
-      }
-      room_.notify_one();
-      job();
-    }
-  }
-
-  std::atomic<std::size_t>& waiting_;
-  std::mutex mutex_;
-  std::condition_variable wanted_, room_;
-  std::list<std::function<void()>> jobs_;
-  bool stopping_ = false;
-  std::vector<std::jthread> workers_;
-};
-
-/// What the library reads from and writes to.
+/// What the library reads from and writes to: a request that has arrived, and the answer's bytes.
 class LibraryStream final : public httplib::Stream {
  public:
-  explicit LibraryStream(Connection& connection)
-      : connection_(connection),
-        remote_(address(connection.socket(), &::getpeername)),
-        local_(address(connection.socket(), &::getsockname)) {}
-  bool is_readable() const override { return connection_.pending(); }
+  explicit LibraryStream(Exchange& exchange) : exchange_(exchange) {}
+  bool is_readable() const override { return at_ < exchange_.bytes.size(); }
   bool is_writable() const override { return true; }
-  ssize_t read(char* into, size_t size) override { return connection_.read(into, size); }
+  ssize_t read(char* into, size_t size) override {
+    if (!is_readable()) return -1;  // only what is there: the rest of a request that was cut off never comes
+    const auto count = std::min(size, exchange_.bytes.size() - at_);
+    std::memcpy(into, exchange_.bytes.data() + at_, count);
+    at_ += count;
+    return static_cast<ssize_t>(count);
+  }
   ssize_t write(const char* from, size_t size) override {
-    connection_.write({from, size});
+    exchange_.out.append(from, size);
     return static_cast<ssize_t>(size);
   }
-  // Asked for every request, and the same for all of a connection.
   void get_remote_ip_and_port(std::string& ip, int& port) const override {
-    ip = remote_.ip;
-    port = remote_.port;
+    ip = exchange_.peer.address;
+    port = 0;
   }
   void get_local_ip_and_port(std::string& ip, int& port) const override {
-    ip = local_.ip;
-    port = local_.port;
+    ip.clear();
+    port = 0;
   }
-  socket_t socket() const override { return connection_.socket(); }
+  // Only compared with FD_SETSIZE, in a build of the library that waits with select(); nothing waits here.
+  socket_t socket() const override { return 0; }
+
+  /// The next `size` bytes, none when fewer are there.
+  std::optional<std::string_view> take(std::size_t size) {
+    if (exchange_.bytes.size() - at_ < size) return std::nullopt;
+    at_ += size;
+    return exchange_.bytes.substr(at_ - size, size);
+  }
+  [[nodiscard]] std::size_t used() const { return at_; }
 
  private:
-  struct Address {
-    std::string ip;
-    int port = 0;
-  };
-  static Address address(int socket, int (*of)(int, sockaddr*, socklen_t*)) {
-    Address out;
-    sockaddr_storage storage{};
-    socklen_t length = sizeof storage;
-    char text[INET6_ADDRSTRLEN] = "";
-    if (of(socket, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return out;
-    if (storage.ss_family == AF_INET) {
-      const auto& v4 = reinterpret_cast<const sockaddr_in&>(storage);
-      ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
-      out.port = ntohs(v4.sin_port);
-    } else if (storage.ss_family == AF_INET6) {
-      const auto& v6 = reinterpret_cast<const sockaddr_in6&>(storage);
-      ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
-      out.port = ntohs(v6.sin6_port);
-    }
-    out.ip = text;
-    return out;
-  }
-  Connection& connection_;
-  Address remote_, local_;
+  Exchange& exchange_;
+  std::size_t at_ = 0;
 };
 
 /// The request a worker thread has in hand: the library offers no way to hand this from reading to answering.
 struct InHand {
-  std::optional<Error> refused;  ///< decided while reading the body
+  Exchange& exchange;
+  std::string_view body = {};
+  std::optional<Error> refused = {};  ///< decided while reading the body
+  bool understood = false;            ///< the library has parsed it
   bool close = false;
+  bool say_so = false;  ///< "Connection: close" is ours to write, not the library's
+  bool chunked = true;  ///< HTTP/1.1
 };
 thread_local InHand* in_hand = nullptr;
 
@@ -149,82 +74,126 @@ std::string_view header(const httplib::Request& request, const char* name) {
   return found == request.headers.end() ? std::string_view{} : std::string_view(found->second);
 }
 
-void fill(httplib::Response& response, Reply reply, bool close) {
+void set(httplib::Response& response, const std::string& name, std::string value) {
+  response.headers.erase(name);  // a default that this answer knows better
+  response.headers.emplace(name, std::move(value));
+}
+
+/// Answers that are made while they are sent: RFC 9112 §7.1 chunks, or just bytes up to the end of the connection for HTTP/1.0.
+Connection::Stream framed(std::function<Result<bool>(std::string&)> pieces, bool chunked) {
+  return [pieces = std::move(pieces), chunked](std::string& out) -> Result<bool> {
+    std::string piece;
+    const auto more = pieces(piece);
+    if (!more) return fail(more.error());
+    if (!chunked) {
+      out += piece;
+      return *more;
+    }
+    if (!piece.empty()) out += fmt::format("{:x}\r\n{}\r\n", piece.size(), piece);
+    if (!*more) out += "0\r\n\r\n";
+    return *more;
+  };
+}
+
+void fill(const httplib::Request& request, httplib::Response& response, Reply reply, InHand& now) {
   response.status = reply.status;
   if (!reply.body.empty()) response.headers.emplace("Content-Type", std::string(reply.content_type));
   response.body = std::move(reply.body);
-  for (auto& [name, value] : reply.headers) response.headers.emplace(std::string(name), std::move(value));
-  if (close) response.headers.emplace("Connection", "close");
+  for (auto& [name, value] : reply.headers) set(response, std::string(name), std::move(value));
+  if (reply.stream) {
+    if (request.method != "HEAD") now.exchange.stream = framed(std::move(reply.stream), now.chunked);
+    // The library writes the head; it never calls this, since it does not listen.
+    response.set_chunked_content_provider(std::string(reply.content_type), [](std::size_t, httplib::DataSink&) { return false; });
+    now.close = now.close || !now.chunked;
+  }
+  if (now.close && now.say_so && header(request, "Connection") != "close") set(response, "Connection", "close");
 }
 
-class Listener final : public httplib::Server {
+Error busy() { return {.code = Errc::Unavailable, .what = "rosterd has more to do than it can at this moment; try again", .slug = "busy"}; }
+
+class Listener final : public httplib::Server, public Answering {
  public:
-  Listener(App& app, TlsContext tls) : app_(app), tls_(std::move(tls)) {
-    new_task_queue = [this] { return new Pool(app_.options.threads, waiting_); };
-    // Without SO_REUSEPORT, which the library would set: two daemons on one port are a mistake to be told.
-    set_socket_options([](socket_t socket) {
-      const int yes = 1;
-      ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    });
+  explicit Listener(App& app) : app_(app) {
+    set_keep_alive_max_count(kMostRequests);
+    set_keep_alive_timeout(std::max<time_t>(1, std::chrono::duration_cast<std::chrono::seconds>(app.options.keep_alive).count()));
     set_default_headers({{"X-Content-Type-Options", "nosniff"}, {"Cache-Control", "no-store"}});
     set_pre_routing_handler([this](const httplib::Request& from, httplib::Response& to) {
       respond(from, to);
       return HandlerResponse::Handled;
     });
-    set_error_handler(HandlerWithResponse([](const httplib::Request&, httplib::Response& response) {
+    set_error_handler(HandlerWithResponse([this](const httplib::Request& request, httplib::Response& response) {
       if (!response.body.empty()) return HandlerResponse::Unhandled;
-      fill(response, problem(library_error(response.status)), in_hand != nullptr && in_hand->close);
+      in_hand->close = true;
+      fill(request, response, problem(library_error(response.status)), *in_hand);
+      app_.metrics.unrouted(response.status);
       return HandlerResponse::Handled;
     }));
   }
 
-  /// The library listens with a backlog of 5, which drops connections in any burst.
-  void widen_backlog() { ::listen(svr_sock_, kBacklog); }
-  void hurry() { stopping_ = true; }
+  void answer(Exchange& exchange) override {
+    LibraryStream stream(exchange);
+    InHand now{.exchange = exchange, .close = exchange.last, .say_so = !exchange.last};
+    in_hand = &now;
+    bool closed = false, answered = false;
+    try {
+      answered = process_request(stream, exchange.last, closed, [&](httplib::Request& request) {
+        now.understood = true;
+        take_body(stream, request, now);
+      });
+    } catch (const std::exception& error) {  // out of memory, most likely: this connection ends, rosterd goes on
+      log::error("http.unanswered", {log::field("error", error.what())});
+      exchange.out.clear();
+      exchange.stream = nullptr;
+    }
+    in_hand = nullptr;
+    if (exchange.stream && !now.chunked) {  // HTTP/1.0 has no chunks: the end of the connection is the end of the answer
+      constexpr std::string_view kLine = "Transfer-Encoding: chunked\r\n";
+      if (const auto at = exchange.out.find(kLine); at != std::string::npos) exchange.out.erase(at, kLine.size());
+    }
+    exchange.used = stream.used();
+    // Where the next request begins is not known behind one that is none.
+    exchange.close = !answered || closed || now.close || !now.understood;
+  }
+
+  std::string refusal(Refusal why) override {
+    const auto reply = problem(error_of(why));
+    app_.metrics.unrouted(reply.status);
+    std::string out = fmt::format("HTTP/1.1 {} {}\r\nConnection: close\r\nContent-Type: {}\r\nContent-Length: {}\r\n", reply.status,
+                                  title_of(reply.status), reply.content_type, reply.body.size());
+    for (const auto& [name, value] : reply.headers) out += fmt::format("{}: {}\r\n", name, value);
+    out += "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\n";
+    return out + reply.body;
+  }
 
  private:
+  static Error error_of(Refusal why) {
+    switch (why) {
+      case Refusal::UriTooLong:
+        return {.code = Errc::InvalidInput, .what = "the URL is too long", .slug = "uri_too_long"};
+      case Refusal::HeadersTooLarge:
+        return {.code = Errc::InvalidInput, .what = "the headers are too large or too many", .slug = "headers_too_large"};
+      case Refusal::TooSlow:
+        return {.code = Errc::InvalidInput, .what = "the request did not arrive in time", .slug = "request_timeout"};
+      case Refusal::Busy:
+        return busy();
+    }
+    return busy();
+  }
+
   static Error library_error(int status) {
-    if (status == 414) return {.code = Errc::InvalidInput, .what = "the URL is too long", .slug = "uri_too_long"};
-    if (status >= 500) return {.code = Errc::Unavailable, .what = "too many connections", .slug = "busy"};
+    if (status == 414) return error_of(Refusal::UriTooLong);
+    if (status >= 500) return busy();
     return {.code = Errc::InvalidInput, .what = "this is not a usable HTTP request", .slug = {}};
   }
 
-  bool process_and_close_socket(socket_t socket) override {
-    Connection connection(socket, tls_.get());
-    const int yes = 1;
-    ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);  // an answer is one write; there is nothing to wait for
-    if (!connection.open(app_.options.read_timeout)) return false;
-    LibraryStream stream(connection);
-    for (std::size_t served = 0; served < kMostRequests; ++served) {
-      const bool come = connection.wait_for_request([&](Millis idle) {
-        if (stopping_ || idle >= app_.options.keep_alive) return true;
-        return waiting_ > 0 && (served > 0 || idle >= kFirstRequestGrace);
-      });
-      if (!come) break;
-      connection.begin_request(app_.options.max_headers, Connection::Steady::now() + app_.options.read_timeout);
-      InHand now;
-      in_hand = &now;
-      now.close = stopping_ || served + 1 == kMostRequests || (served >= kFairShare && waiting_ > 0);
-      bool closed = false;
-      const bool answered = process_request(stream, now.close, closed, [&](httplib::Request& request) {
-        connection.head_done();
-        take_body(connection, request, now);
-      });
-      in_hand = nullptr;
-      if (!connection.flush(app_.options.read_timeout) || !answered || closed || now.close) break;
-    }
-    return true;
-  }
-
-  /// Reads the body to its end before anything is decided, so that the next request on this connection begins where this one ends.
-  void take_body(Connection& connection, httplib::Request& request, InHand& now) const {
+  /// Takes the body to its end before anything is decided, so that the next request on this connection begins where this one ends.
+  void take_body(LibraryStream& stream, httplib::Request& request, InHand& now) const {
     request.ranges.clear();                    // answers are whole
     request.headers.erase("Accept-Encoding");  // and not compressed: short, and secrets beside chosen text invite guessing
-    const auto refuse = [&](std::string_view slug, std::string_view what) {
-      now.refused = Error{.code = Errc::InvalidInput, .what = std::string(what), .slug = std::string(slug)};
-    };
+    request.headers.erase("Expect");           // answered while it arrived
+    now.chunked = request.version != "HTTP/1.0";
     const auto hang_up = [&](std::string_view slug, std::string_view what) {
-      refuse(slug, what);
+      now.refused = Error{.code = Errc::InvalidInput, .what = std::string(what), .slug = std::string(slug)};
       now.close = true;
     };
     if (request.has_header("Transfer-Encoding")) return hang_up("length_required", "a body needs a Content-Length");
@@ -235,24 +204,20 @@ class Listener final : public httplib::Server {
     if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos)
       return hang_up({}, "Content-Length is not a number");
     const auto length = static_cast<std::size_t>(std::stoull(text));
-    const bool continues = request.has_header("Expect");
-    request.headers.erase("Expect");  // answered here, not once more by the library
-    if (length > app_.options.max_batch_body) {
-      const auto what = fmt::format("the body is larger than {} bytes", app_.options.max_batch_body);
-      if (continues || length > kDrained || !connection.skip(length)) return hang_up("payload_too_large", what);
-      return refuse("payload_too_large", what);
-    }
-    if (continues) {
-      connection.write("HTTP/1.1 100 Continue\r\n\r\n");
-      if (!connection.flush(app_.options.read_timeout)) return hang_up({}, "the connection broke");
-    }
-    if (!connection.read_exactly(request.body, length)) hang_up({}, "the body is shorter than its Content-Length");
+    if (length > app_.options.max_batch_body)
+      return hang_up("payload_too_large", fmt::format("the body is larger than {} bytes", app_.options.max_batch_body));
+    const auto body = stream.take(length);
+    if (!body) return hang_up({}, "the body is shorter than its Content-Length");
+    now.body = *body;
   }
 
   void respond(const httplib::Request& from, httplib::Response& to) {
-    if (in_hand->refused) {
-      app_.metrics.unrouted(status_of(*in_hand->refused));
-      return fill(to, problem(*in_hand->refused), in_hand->close);
+    auto& now = *in_hand;
+    // Whoever watches over the process is to hear that it lives, also when it has no time for anything else.
+    if (now.exchange.busy && !now.refused && from.target != "/healthz") now.refused = busy();
+    if (now.refused) {
+      app_.metrics.unrouted(status_of(*now.refused));
+      return fill(from, to, problem(*now.refused), now);
     }
     const Request request{.method = from.method,
                           .target = from.target,
@@ -263,24 +228,36 @@ class Listener final : public httplib::Server {
                                       .request_id = header(from, "X-Request-ID"),
                                       .min_revision = header(from, "Rosterd-Min-Revision"),
                                       .max_age = header(from, "Rosterd-Max-Age")},
-                          .body = from.body,
-                          .remote = from.remote_addr};
-    fill(to, answer(app_, request), in_hand->close);
+                          .body = now.body,
+                          .remote = now.exchange.peer.address,
+                          .unix_socket = now.exchange.peer.unix_socket};
+    fill(from, to, http::answer(app_, request), now);
   }
 
   App& app_;
-  TlsContext tls_;
-  std::atomic<std::size_t> waiting_{0};
-  std::atomic<bool> stopping_{false};
 };
+
+/// Every connection is a descriptor, and the limit a process starts with is often 1,024.
+void want_descriptors(std::size_t connections) {
+  constexpr rlim_t kOthers = 512;  // the store's, the directories', logs and files
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const auto wanted = static_cast<rlim_t>(connections) + kOthers;
+  if (limit.rlim_cur >= wanted) return;
+  const auto before = limit.rlim_cur;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+  if (limit.rlim_cur < wanted) log::warning("http.few_descriptors", {log::field("have", limit.rlim_cur), log::field("want", wanted)});
+}
 
 }  // namespace
 
 struct Server::Parts {
   App app;
   std::unique_ptr<Listener> listener;
+  std::unique_ptr<Front> front;
   std::uint16_t port = 0;
-  std::jthread thread;
+  bool stopped = false;
 
   Parts(HttpOptions options, HttpServices services) : app(std::move(options), std::move(services)) {}
 };
@@ -295,26 +272,35 @@ Result<std::unique_ptr<Server>> Server::start(HttpOptions options, HttpServices 
     if (!context) return fail(context.error(), "setting up TLS");
     tls = std::move(*context);
   }
+  const bool secure = tls != nullptr;
   auto parts = std::make_unique<Parts>(std::move(options), std::move(services));
   auto& app = parts->app;
   std::size_t index = 0;
   for (const auto& route : routes()) app.metrics.name_route(index++, route.method, route.path);
 
-  parts->listener = std::make_unique<Listener>(app, std::move(tls));
-  errno = 0;
-  const int port = app.options.port == 0 ? parts->listener->bind_to_any_port(app.options.address)
-                   : parts->listener->bind_to_port(app.options.address, app.options.port) ? app.options.port
-                                                                                          : -1;
-  if (port <= 0)
-    return fail(Errc::Unavailable, "listening on {}:{}: {}", app.options.address, app.options.port,
-                errno != 0 ? std::strerror(errno) : "the address cannot be used");
-  parts->port = static_cast<std::uint16_t>(port);
-  parts->listener->widen_backlog();
-  parts->thread = std::jthread([listener = parts->listener.get()] { listener->listen_after_bind(); });
-  // The library offers no event for "accepting", and its stop() does nothing before that.
-  while (!parts->listener->is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  log::info("http.listening", {log::field("address", app.options.address), log::field("port", port),
-                               log::field("tls", !app.options.tls_certificate_file.empty())});
+  std::vector<Listening> listening;
+  auto tcp = Listening::tcp(app.options.address, app.options.port);
+  if (!tcp) return fail(tcp.error());
+  parts->port = tcp->port();
+  listening.push_back(std::move(*tcp));
+  if (!app.options.unix_socket.empty()) {
+    auto local = Listening::unix_socket(app.options.unix_socket, app.options.unix_socket_mode);
+    if (!local) return fail(local.error());
+    listening.push_back(std::move(*local));
+  }
+  want_descriptors(app.options.max_connections);
+  parts->listener = std::make_unique<Listener>(app);
+  auto front = Front::start({.threads = app.options.threads,
+                             .max_connections = app.options.max_connections,
+                             .limits = {.head = app.options.max_headers, .body = app.options.max_batch_body},
+                             .request_timeout = app.options.read_timeout,
+                             .keep_alive = app.options.keep_alive,
+                             .max_wait = app.options.max_wait},
+                            std::move(listening), std::move(tls), *parts->listener);
+  if (!front) return fail(front.error());
+  parts->front = std::move(*front);
+  log::info("http.listening", {log::field("address", app.options.address), log::field("port", parts->port), log::field("tls", secure),
+                               log::field("unix_socket", app.options.unix_socket)});
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }
 
@@ -322,13 +308,26 @@ std::uint16_t Server::port() const { return parts_->port; }
 
 void Server::set_ready(bool ready) { parts_->app.ready = ready; }
 
+Result<void> Server::set_tls(const std::string& certificate_file, const std::string& key_file) {
+  TlsContext tls;
+  if (!certificate_file.empty()) {
+    auto context = make_tls_context(certificate_file, key_file);
+    if (!context) return fail(context.error(), "setting up TLS");
+    tls = std::move(*context);
+  }
+  parts_->front->set_tls(std::move(tls));
+  return {};
+}
+
+std::chrono::steady_clock::time_point Server::last_tick() const { return parts_->front->last_tick(); }
+
+std::size_t Server::connections() const { return parts_->front->connections(); }
+
 void Server::stop() {
-  if (!parts_->thread.joinable()) return;
+  if (std::exchange(parts_->stopped, true)) return;
   parts_->app.ready = false;
   parts_->app.stopping.request_stop();  // connector tests end
-  parts_->listener->hurry();
-  parts_->listener->stop();
-  parts_->thread.join();
+  parts_->front->stop();
   log::info("http.stopped");
 }
 

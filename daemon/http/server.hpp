@@ -2,6 +2,7 @@
 // Requests come in over HTTP, answers go out as JSON: a thin layer of doormen over the store, the published snapshots and the sync
 // side. What rosterd means by its answers lives in those; this room knows the paths, the shapes, who may ask, and how errors look.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -27,12 +28,16 @@ struct HttpOptions {
   std::size_t max_batch_body = 1024 * 1024;
   std::size_t max_url = 2048;
   std::size_t max_headers = 32 * 1024;  ///< request line and headers together
-  Millis read_timeout{10'000};          ///< for one whole request to arrive
-  Millis keep_alive{2'000};             ///< an idle connection is closed after this, at once when others wait for a thread
-  Millis revision_wait{1'000};          ///< Rosterd-Min-Revision
-  Millis max_snapshot_age{60'000};      ///< beyond this a replica that lost the database answers 503 (K6)
-  std::string tls_certificate_file;     ///< PEM chain; empty = plain HTTP
+  std::size_t max_connections = 10'000;
+  Millis read_timeout{10'000};       ///< for a TLS handshake, for one whole request to arrive, for an answer to be taken
+  Millis keep_alive{60'000};         ///< an idle connection is closed after this, sooner when others need its place
+  Millis max_wait{1'000};            ///< a request that finds no thread for so long is answered 503
+  Millis revision_wait{1'000};       ///< Rosterd-Min-Revision
+  Millis max_snapshot_age{60'000};   ///< beyond this a replica that lost the database answers 503 (K6)
+  std::string tls_certificate_file;  ///< PEM chain; empty = plain HTTP
   std::string tls_key_file;
+  std::string unix_socket;  ///< path of a socket beside the port, without TLS; empty = none
+  unsigned unix_socket_mode = 0660;
 };
 
 struct HttpServices {
@@ -59,6 +64,11 @@ class Server {
 
   /// The port that was bound.
   [[nodiscard]] std::uint16_t port() const;
+  /// For connections made from now on: these files as they are now, or no TLS when they are empty. An error changes nothing.
+  [[nodiscard]] Result<void> set_tls(const std::string& certificate_file, const std::string& key_file);
+  /// When all that serves requests was last seen moving. Peers, however slow, cannot hold it up; a deadlock does.
+  [[nodiscard]] std::chrono::steady_clock::time_point last_tick() const;
+  [[nodiscard]] std::size_t connections() const;
   /// What /readyz says; false until told otherwise.
   void set_ready(bool ready);
   /// Takes no more connections, finishes the requests that are being answered, and joins. May be called twice.

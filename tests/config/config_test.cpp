@@ -45,8 +45,12 @@ TEST(Config, EverySettingIsTakenFromTheFile) {
   const auto config = read(R"(
 [server]
 listen = "[::1]:9000"
+unix_socket = "/run/rosterd/api.sock"
+unix_socket_mode = "666"
 threads = 8
+max_connections = 500
 max_body = "2MiB"
+max_wait = "250ms"
 [database]
 url = "postgresql://rosterd@db.example/rosterd"
 owner_url = "postgresql://owner@db.example/rosterd"
@@ -63,7 +67,11 @@ format = "journald"
 )");
   ASSERT_TRUE(config) << config.error().what;
   EXPECT_EQ(config->server.listen, (Address{"::1", 9000}));
+  EXPECT_EQ(config->server.unix_socket, "/run/rosterd/api.sock");
+  EXPECT_EQ(config->server.unix_socket_mode, 0666u);
   EXPECT_EQ(config->server.threads, 8u);
+  EXPECT_EQ(config->server.max_connections, 500u);
+  EXPECT_EQ(config->server.max_wait, Millis(250));
   EXPECT_EQ(config->server.max_body, 2u << 20);
   EXPECT_FALSE(config->database.is_embedded());
   EXPECT_EQ(config->database.owner_url, "postgresql://owner@db.example/rosterd");
@@ -148,6 +156,12 @@ TEST(Config, FilesThatAreOnlyReadMustExist) {
   EXPECT_THAT(trouble("[server]\ntls_certificate_file = \"/nonexistent/a.pem\"\ntls_key_file = \"/nonexistent/b.pem\"\n"),
               testing::AllOf(HasSubstr(":2: server.tls_certificate_file: /nonexistent/a.pem does not exist"),
                              HasSubstr(":3: server.tls_key_file: /nonexistent/b.pem does not exist")));
+}
+
+TEST(Config, AModeIsWrittenAsChmodTakesIt) {
+  for (const char* bad : {"\"\"", "\"66\"", "\"0680\"", "\"1660\"", "\"00660\"", "\"rw-rw----\"", "660"})
+    EXPECT_THAT(trouble(fmt::format("[server]\nunix_socket_mode = {}\n", bad)), HasSubstr("server.unix_socket_mode: ")) << bad;
+  EXPECT_THAT(effective(*read("[server]\nunix_socket_mode = \"600\"\n")), HasSubstr("unix_socket_mode = \"0600\""));
 }
 
 TEST(Config, SettingsThatContradictEachOtherAreRefused) {

@@ -17,14 +17,15 @@ inline const std::string kRosterd = std::string(ROSTERD_BINARY_DIR) + "/daemon/r
 
 class DaemonProcess {
  public:
-  /// `more` is appended to the configuration.
-  explicit DaemonProcess(std::string more = {}) : port_(free_port()) {
+  /// `more` is appended to the configuration, `server` to its section [server].
+  explicit DaemonProcess(const std::string& more = {}, const std::string& server = {}) : port_(free_port()) {
     std::filesystem::permissions(dir_.path(), std::filesystem::perms(0711));  // the embedded PostgreSQL runs as another user
-    configure(std::move(more));
+    configure(more, server);
   }
   /// Writes the configuration anew: for reloads and further starts.
-  void configure(const std::string& more) {
-    dir_.write("rosterd.toml", fmt::format("{}\n[server]\nlisten = \"127.0.0.1:{}\"\n[state]\ndirectory = \"state\"\n", more, port_));
+  void configure(const std::string& more, const std::string& server = {}) {
+    dir_.write("rosterd.toml",
+               fmt::format("{}\n[server]\nlisten = \"127.0.0.1:{}\"\n{}\n[state]\ndirectory = \"state\"\n", more, port_, server));
   }
   void start(std::map<std::string, std::string> environment = {}) {
     environment["NOTIFY_SOCKET"] = notify.path();

@@ -11,6 +11,7 @@
 #include "daemon/http/token.hpp"
 #include "tests/daemon/daemon_process.hpp"
 #include "tests/support/postgres.hpp"
+#include "tests/support/tls.hpp"
 
 namespace rosterd::test {
 namespace {
@@ -85,6 +86,43 @@ TEST(Life, StartsServesReloadsAndStopsOnItsEmbeddedPostgres) {
   daemon.start_ready();
   EXPECT_THAT(daemon.get("/readyz"), StartsWith("200 "));
   EXPECT_EQ(daemon.stop(), 0);
+}
+
+TEST(Life, ARenewedCertificateIsTakenUpByAReloadAndABadOneIsNot) {
+  const TempDir certificates;
+  const PrivateCa first(certificates.file("first")), second(certificates.file("second"), "a later CA");
+  const auto before = first.good(), after = second.good();
+  const auto install = [&](const Certificate& certificate) {
+    std::filesystem::copy_file(certificate.cert_file, certificates.file("cert.pem"), std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(certificate.key_file, certificates.file("key.pem"), std::filesystem::copy_options::overwrite_existing);
+  };
+  install(before);
+  const auto server =
+      fmt::format("tls_certificate_file = \"{}\"\ntls_key_file = \"{}\"\nunix_socket = \"api.sock\"\nunix_socket_mode = \"0600\"",
+                  certificates.file("cert.pem"), certificates.file("key.pem"));
+  DaemonProcess daemon({}, server);
+  const auto answers = [&](const PrivateCa& ca) {
+    return run({"curl", "-s", "--max-time", "20", "--cacert", ca.ca_file(), fmt::format("https://127.0.0.1:{}/healthz", daemon.port())})
+               .output == R"({"status":"ok"})";
+  };
+  daemon.start_ready();
+  EXPECT_TRUE(answers(first));
+  EXPECT_FALSE(answers(second));
+  EXPECT_EQ(run({"curl", "-s", "--max-time", "20", "--unix-socket", daemon.file("api.sock"), "http://localhost/healthz"}).output,
+            R"({"status":"ok"})");
+
+  install(after);  // under the same names, as renewals do
+  daemon.process().kill(SIGHUP);
+  ASSERT_TRUE(daemon.logs("http.tls_reloaded"));
+  EXPECT_TRUE(answers(second));
+  EXPECT_FALSE(answers(first));
+
+  certificates.write("cert.pem", "no certificate");
+  daemon.process().kill(SIGHUP);
+  ASSERT_TRUE(daemon.logs("http.tls_refused"));
+  EXPECT_TRUE(answers(second)) << "the one before goes on";
+  EXPECT_EQ(daemon.stop(), 0);
+  EXPECT_FALSE(std::filesystem::exists(daemon.file("api.sock")));
 }
 
 TEST(Life, AnUnattendedInstallHasItsSuperAdminAndTokenAfterTheFirstStart) {

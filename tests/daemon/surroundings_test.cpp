@@ -1,10 +1,8 @@
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,7 +13,6 @@
 #include "daemon/instance_lock.hpp"
 #include "daemon/logging.hpp"
 #include "daemon/notify.hpp"
-#include "daemon/self_ping.hpp"
 #include "daemon/signals.hpp"
 #include "tests/daemon/notify_socket.hpp"
 #include "tests/support/process.hpp"
@@ -167,51 +164,6 @@ TEST(Health, TheWatchdogHearsOnlyWhenEveryPartMoves) {
   const int before = heard;
   EXPECT_TRUE(test::wait_until([&] { return heard > before; }));
   EXPECT_EQ(told, 1) << "the status is told when it changes";
-}
-
-/// A listening socket that may or may not answer.
-class Listener {
- public:
-  Listener() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    ::bind(fd_, reinterpret_cast<sockaddr*>(&address), size);
-    ::listen(fd_, 4);
-    ::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
-    port = ntohs(address.sin_port);
-  }
-  ~Listener() { ::close(fd_); }
-  void answer_once(std::string_view with) const {
-    const int peer = ::accept(fd_, nullptr, nullptr);
-    char request[256];
-    EXPECT_GT(::recv(peer, request, sizeof request, 0), 0);
-    EXPECT_EQ(::send(peer, with.data(), with.size(), MSG_NOSIGNAL), static_cast<ssize_t>(with.size()));
-    ::close(peer);
-  }
-  std::uint16_t port = 0;
-
- private:
-  int fd_;
-};
-
-TEST(SelfPing, AnAnswerOrACloseProvesThatSomebodyIsThere) {
-  const Listener listener;
-  for (const char* answer : {"HTTP/1.1 503 Service Unavailable\r\n\r\n", ""}) {
-    std::jthread server([&] { listener.answer_once(answer); });
-    const auto alive = ping_http("0.0.0.0", listener.port, Millis(5000));
-    EXPECT_TRUE(alive) << alive.error().what;
-  }
-}
-
-TEST(SelfPing, APortWhereNobodyTakesTheConnectionIsNotAlive) {
-  const Listener listener;
-  const auto mute = ping_http("127.0.0.1", listener.port, Millis(50));
-  ASSERT_FALSE(mute);
-  EXPECT_THAT(mute.error().what, HasSubstr("no answer in time"));
-  const auto closed = ping_http("127.0.0.1", static_cast<std::uint16_t>(test::free_port()), Millis(1000));
-  EXPECT_FALSE(closed);
 }
 
 }  // namespace

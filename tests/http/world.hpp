@@ -51,6 +51,8 @@ class World {
   /// The one most tests share; each takes a tenant of its own.
   static World& shared();
 
+  /// Makes the super admin, if there is none, and gives his token.
+  const std::string& set_up();
   [[nodiscard]] Client root() const { return as(root_token); }
   [[nodiscard]] Client as(const std::string& token) const { return {server->port(), token}; }
   [[nodiscard]] Client as(const Person& person) const { return as(person.token); }
