@@ -40,6 +40,11 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
   });
 }
 
+/// Needs neither the database nor anything else that may take its time, once the caller is known.
+bool answers_from_memory(const Route& route) {
+  return route.path.ends_with("/check") || route.path == "/healthz" || route.path == "/version" || route.path == "/openapi.json";
+}
+
 Result<std::shared_ptr<const Caller>> authenticate(App& app, std::string_view authorization) {
   constexpr std::string_view kScheme = "Bearer ";
   if (authorization.size() <= kScheme.size() || !equals_ignoring_case(authorization.substr(0, kScheme.size()), kScheme))
@@ -49,6 +54,18 @@ Result<std::shared_ptr<const Caller>> authenticate(App& app, std::string_view au
   if (!plausible(token)) return fail(unauthenticated());  // R54: the store never hears of it
   const auto hash = token_hash(token, app.services.token_pepper);
   const auto hit = app.callers.find(hash);
+  if (hit && hit->refresh) {
+    app.background.post([&app, hash] {
+      const auto asked = Steady::now();
+      // An error leaves the entry to its age; then a request asks for itself and says what is wrong.
+      if (auto found = app.services.store.find_caller(hash)) {
+        if (*found)
+          app.callers.put(hash, std::make_shared<const Caller>(std::move(**found)), asked);
+        else
+          app.callers.erase(hash);
+      }
+    });
+  }
   if (hit && hit->fresh) return hit->value;
   const auto asked = Steady::now();
   auto found = app.services.store.find_caller(hash);
@@ -69,6 +86,16 @@ Result<std::shared_ptr<const Caller>> authenticate(App& app, std::string_view au
 Result<Standing> standing(App& app, const TenantId& tenant, AccountId account) {
   const auto key = fmt::format("{}/{}", tenant.value, account.value);
   const auto hit = app.standings.find(key);
+  if (hit && hit->refresh) {
+    app.background.post([&app, key, tenant, account] {
+      const auto asked = Steady::now();
+      const auto found = app.services.store.linked_user(tenant, account);
+      if (found)
+        app.standings.put(key, {.exists = true, .user = *found}, asked);
+      else if (found.error().code == Errc::NotFound)
+        app.standings.put(key, {}, asked);
+    });
+  }
   if (hit && hit->fresh) return hit->value;
   const auto asked = Steady::now();
   const auto found = app.services.store.linked_user(tenant, account);
@@ -122,8 +149,12 @@ Result<void> may(Call& call, const Route& route) {
   return fail(Errc::Internal, "a route without a rule of access");
 }
 
+Error no_thread_to_wait() {
+  return {.code = Errc::Unavailable, .what = "too many requests are waiting already; try again", .slug = "busy"};
+}
+
 /// K4: answered from that revision or a newer one.
-Result<void> await_revision(Call& call) {
+Result<void> await_revision(Call& call, const Route& route) {
   const auto least = parse_revision(call.request.headers.min_revision);
   if (!least) return fail(Errc::InvalidInput, "Rosterd-Min-Revision: must look like \"7.1042\"");
   auto& services = call.app.services;
@@ -134,6 +165,11 @@ Result<void> await_revision(Call& call) {
   auto now = services.snapshots.find(call.tenant);
   if (now && now->snapshot->revision().epoch > least->epoch) return other_epoch();
   if (!now || now->snapshot->revision() < *least) {
+    std::optional<Slots::Slot> slot;
+    if (answers_from_memory(route)) {  // else it holds one already
+      slot = call.app.waiting.take();
+      if (!slot) return fail(no_thread_to_wait());
+    }
     services.sync.changed(call.tenant);
     now = services.snapshots.wait_for(call.tenant, *least, Steady::now() + call.app.options.revision_wait);
     if (!now) {
@@ -197,13 +233,18 @@ Result<Reply> pass(Call& call, const Route& route) {
     caller = std::move(*found);
     call.caller = caller.get();
   }
+  std::optional<Slots::Slot> slot;
+  if (!answers_from_memory(route)) {
+    slot = call.app.waiting.take();
+    if (!slot) return fail(no_thread_to_wait());
+  }
   const bool in_tenant = route.path.starts_with("/v1/tenants/{t}");
   if (in_tenant)
     if (const auto ok = enter_tenant(call); !ok) return fail(ok.error());
   if (const auto ok = may(call, route); !ok) return fail(ok.error());
   if (const auto ok = known_parameters(route, call.target); !ok) return fail(ok.error());
   if (in_tenant && !call.request.headers.min_revision.empty())
-    if (const auto ok = await_revision(call); !ok) return fail(ok.error());
+    if (const auto ok = await_revision(call, route); !ok) return fail(ok.error());
   if (in_tenant && !call.request.headers.max_age.empty())
     if (const auto ok = fresh_enough(call); !ok) return fail(ok.error());
   auto reply = route.handler(call);

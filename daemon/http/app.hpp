@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "daemon/http/background.hpp"
 #include "daemon/http/metrics.hpp"
 #include "daemon/http/request.hpp"
 #include "daemon/http/server.hpp"
@@ -59,9 +60,14 @@ struct App {
   std::atomic<bool> ready{false};
   std::atomic<int> tests{0};  ///< connector tests running now
   std::stop_source stopping;
+  Slots waiting;          ///< threads that wait for something; a quarter of them never does
+  Background background;  ///< last: its jobs use the others
 
   App(HttpOptions http_options, HttpServices http_services)
-      : options(std::move(http_options)), services(std::move(http_services)), metrics(routes().size()) {}
+      : options(std::move(http_options)),
+        services(std::move(http_services)),
+        metrics(routes().size()),
+        waiting(options.threads - std::max<std::size_t>(1, options.threads / 4)) {}
 };
 
 struct Call {

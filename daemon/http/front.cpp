@@ -148,7 +148,8 @@ void Front::serve(Place& place, bool thoroughly, Hand& hand) {
       parking_->watch_for_writing(place);
     }
     stow(connection, hand);
-    if (parking_->park(place, deadline_of(connection), expendable_since(connection))) return;
+    const auto expendable = next == Next::Yield ? std::nullopt : expendable_since(connection);  // whoever yields has more to say
+    if (parking_->park(place, deadline_of(connection), expendable)) return;
     connection.look_again(true);
   }
 }
@@ -414,10 +415,7 @@ void Front::take_connections(const Listening& from) {
     if (errno == EAGAIN || errno == EWOULDBLOCK) return;
     if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM) continue;  // this one broke off while it waited
     // Out of descriptors: the longest idle connection makes room, else the newest is turned away.
-    if (auto* silent = parking_->longest_silent(); silent != nullptr) {
-      parking_->release(*silent);
-      continue;
-    }
+    if (end_the_longest_silent()) continue;
     spare_.close();
     const Descriptor refused(::accept4(from.socket(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (refused) {
@@ -437,18 +435,28 @@ void Front::admit(Descriptor socket, Peer peer, bool tls) {
     const std::lock_guard lock(tls_mutex_);
     context = tls_;
   }
-  bool surplus = parking_->in_use() >= options_.max_connections;
-  if (surplus)
-    if (auto* silent = parking_->longest_silent(); silent != nullptr) {
-      parking_->release(*silent);
-      surplus = false;
-    }
+  const bool surplus = parking_->in_use() >= options_.max_connections && !end_the_longest_silent();
   auto connection = std::make_unique<Connection>(std::move(socket), std::move(peer), context.get(), &buffered_);
   connection->surplus = surplus;
   if (connection->phase == Phase::Handshake) connection->deadline = connection->since + options_.request_timeout;
   const auto deadline = deadline_of(*connection);
   const auto expendable = expendable_since(*connection);
   if (!parking_->admit(std::move(connection), deadline, expendable)) ++shed_;
+}
+
+/// False when nobody can be spared.
+bool Front::end_the_longest_silent() {
+  for (int tries = 0; tries < 64; ++tries) {
+    auto* silent = parking_->longest_silent();
+    if (silent == nullptr) return false;
+    // Whoever has spoken, and only waits for a thread to hear it, is not silent.
+    if (!something_waits(*silent->connection)) {
+      parking_->release(*silent);
+      return true;
+    }
+    parking_->spare(*silent);
+  }
+  return false;
 }
 
 /// Ends what has come to its time.

@@ -96,6 +96,7 @@ class Front {
   void work();
   void keep_door();
   void end(Place& place, Steady::time_point now);
+  [[nodiscard]] bool end_the_longest_silent();
   void take_connections(const Listening& from);
   void admit(Descriptor socket, Peer peer, bool tls);
   void look_after(Steady::time_point now);

@@ -156,6 +156,11 @@ Parking::Place* Parking::longest_silent() {
   return nullptr;
 }
 
+void Parking::spare(Place& place) {
+  place.expendable_since.store(kNever, std::memory_order_relaxed);
+  put_back(place);
+}
+
 void Parking::put_marker(std::size_t marker) {
   const std::uint64_t one = 1;
   if (::write(markers_[marker].get(), &one, sizeof one) < 0) return;  // full after 2^64 - 2 of them

@@ -76,6 +76,8 @@ class Parking {
   }
   /// Claims the place that has been expendable for longest; nullptr when none is.
   [[nodiscard]] Place* longest_silent();
+  /// Parks a held place again as one that is not expendable for now.
+  void spare(Place& place);
   /// Puts a marker at the end of the queue of events: the time until it comes out is what a request has to wait now.
   void put_marker(std::size_t marker);
   /// Every next() returns Quit from now on.

@@ -1,6 +1,7 @@
 #pragma once
 // A small map whose entries are believed for less than a second: it saves a query per request and keeps "revoked is gone within a
-// second" true. When an entry grows old, one caller goes to ask again and the others go on with what there is, so that nobody queues.
+// second" true. When an entry grows old, one caller is told to have it asked for again, and all of them go on with what there is, so that
+// nobody waits for an entry that is in use.
 
 #include <atomic>
 #include <chrono>
@@ -16,14 +17,15 @@ template <class Value>
 class ShortCache {
  public:
   using Steady = std::chrono::steady_clock;
-  static constexpr auto kRefresh = std::chrono::milliseconds(400);  ///< from here on the first to see it asks again
-  static constexpr auto kExpired = std::chrono::milliseconds(800);  ///< from here on everybody does
+  static constexpr auto kRefresh = std::chrono::milliseconds(400);  ///< from here on the first to see it has it asked for again
+  static constexpr auto kExpired = std::chrono::milliseconds(800);  ///< from here on it is not believed
   static constexpr std::size_t kMost = 8192;
 
   struct Hit {
     Value value;
     Steady::duration age;
-    bool fresh = false;  ///< false: ask again, and put() what comes
+    bool fresh = false;    ///< false: ask again, and put() what comes
+    bool refresh = false;  ///< have somebody else ask again, and put() what comes; said to one caller for each put()
   };
 
   /// The entry, fresh or not: a stale one is still worth something while the database is away (K6).
@@ -33,8 +35,8 @@ class ShortCache {
     if (found == entries_.end()) return std::nullopt;
     const auto& entry = found->second;
     const auto age = Steady::now() - entry.at;
-    const bool fresh = age < kRefresh || (age < kExpired && entry.asking.exchange(true));
-    return Hit{entry.value, age, fresh};
+    const bool fresh = age < kExpired;
+    return Hit{entry.value, age, fresh, fresh && age >= kRefresh && !entry.asking.exchange(true)};
   }
   /// `asked`: when the question was put, so that the answer's own duration counts as age.
   void put(std::string_view key, Value value, Steady::time_point asked) {

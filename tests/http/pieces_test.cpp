@@ -114,6 +114,45 @@ TEST(Fields, OnlyObjects) {
   EXPECT_TRUE(Fields::of(""));
 }
 
+TEST(ShortCache, AnEntryInUseIsAskedForByOneAndWaitedForByNobody) {
+  ShortCache<int> cache;
+  const auto now = std::chrono::steady_clock::now();
+  cache.put("new", 1, now);
+  cache.put("ageing", 2, now - ShortCache<int>::kRefresh);
+  cache.put("old", 3, now - ShortCache<int>::kExpired);
+  EXPECT_FALSE(cache.find("none"));
+  EXPECT_TRUE(cache.find("new")->fresh);
+  EXPECT_FALSE(cache.find("new")->refresh);
+  const auto first = cache.find("ageing"), second = cache.find("ageing");
+  EXPECT_TRUE(first->fresh && first->refresh);
+  EXPECT_TRUE(second->fresh);
+  EXPECT_FALSE(second->refresh) << "somebody is asking already";
+  EXPECT_FALSE(cache.find("old")->fresh);
+  EXPECT_FALSE(cache.find("old")->refresh);
+}
+
+TEST(Slots, AreGivenBackAndNeverMoreThanThereAre) {
+  Slots slots(2);
+  auto one = slots.take();
+  {
+    const auto two = slots.take();
+    EXPECT_TRUE(one && two);
+    EXPECT_FALSE(slots.take());
+  }
+  EXPECT_TRUE(slots.take());
+}
+
+TEST(Background, DoesItsJobsAndEndsWithoutTheRest) {
+  std::atomic<int> done{0};
+  {
+    Background background;
+    background.post([&] { ++done; });
+    for (int i = 0; i < 1000 && done == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    EXPECT_EQ(done, 1);
+  }
+  EXPECT_EQ(done, 1);
+}
+
 TEST(Router, PrefersLiteralsAndNamesWhatIsAllowed) {
   Router router;
   router.add("GET", "/a/{x}", 1);
