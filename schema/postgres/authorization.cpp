@@ -11,9 +11,9 @@ namespace rosterd {
 using namespace postgres;
 
 Result<void> PostgresStore::load_authorization(const TenantId& tenant, AuthorizationSink& sink) {
-  return in_tenant(*pool_, Mode::Steady, tenant, "reading what a snapshot is made of", [&](Tenancy& inside) -> Result<void> {
+  return in_tenant(*snapshots_, Mode::Steady, tenant, "reading what a snapshot is made of", [&](Tenancy& inside) -> Result<void> {
     Db& db = inside.db;
-    db.simple("SET LOCAL statement_timeout = '10min'");
+    db.allow(std::chrono::minutes(10));
     const int t = inside.number;
 
     // A local edge beside a source's edge (R45) is one membership for a check. Twins have one local half, so leaving out the other is

@@ -37,13 +37,14 @@ bool is_connection_state(std::string_view sqlstate) {
 
 void on_notice(void*, const char* message) { log::debug("store.notice", {log::field("text", first_line(message))}); }
 
-std::string quoted(std::string_view value) {
-  std::string out = "'";
-  for (const char c : value) {
-    if (c == '\'' || c == '\\') out += '\\';
-    out += c;
+/// RFC 3986 §2.1 for everything that is not plainly harmless.
+std::string percent_encoded(std::string_view value) {
+  std::string out;
+  for (const unsigned char c : value) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    out += plain ? std::string(1, static_cast<char>(c)) : fmt::format("%{:02X}", c);
   }
-  return out + "'";
+  return out;
 }
 
 }  // namespace
@@ -102,6 +103,7 @@ void Db::open(const std::string& dsn) {
   try {
     session_.open(soci::postgresql, dsn);
     open_ = true;
+    line_->opened(PQsocket(raw()));
     PQsetNoticeProcessor(raw(), &on_notice, nullptr);
   } catch (const soci::soci_error& error) {
     throw DbError(first_line(error.get_error_message()), "", true);
@@ -113,6 +115,7 @@ void Db::open(const std::string& dsn) {
 void Db::close() {
   if (!open_) return;
   open_ = false;
+  line_->closed();
   try {
     session_.close();
   } catch (const soci::soci_error& error) {
@@ -125,7 +128,23 @@ bool Db::is_open() { return open_ && PQstatus(raw()) == CONNECTION_OK; }
 
 PGconn* Db::raw() { return static_cast<soci::postgresql_session_backend*>(session_.get_backend())->conn_; }
 
+void Db::patience(Millis longest) {
+  patience_ = longest;
+  settle();
+}
+
+void Db::allow(Millis longest) {
+  simple(fmt::format("SET LOCAL statement_timeout = {}", longest.count()));
+  line_->patience(patience_for(longest));
+}
+
+/// libpq believes that the server hung up.
+void Db::lost_if_cut() const {
+  if (line_->was_cut()) throw DbError("it did not answer in time", "", true);
+}
+
 void Db::fail_with_connection(const char* doing) {
+  lost_if_cut();
   const auto text = first_line(PQerrorMessage(raw()));
   throw DbError(fmt::format("{}: {}", doing, text.empty() ? "server closed the connection" : text), "", true);
 }
@@ -147,6 +166,7 @@ std::uint64_t Db::each(std::string_view sql, Values values, const std::function<
   // none of its own :names. A comment gives it some; $1, $2 stay what counts.
   std::string statement_text(sql);
   for (std::size_t i = 0; i < values.size(); ++i) statement_text += fmt::format("{} :v{}", i == 0 ? " --" : "", i + 1);
+  const Line::Call call(*line_);
   try {
     // A one-time query is one round trip (PQexecParams); SOCI's default would prepare, execute and deallocate.
     soci::statement statement(session_);
@@ -168,6 +188,7 @@ std::uint64_t Db::each(std::string_view sql, Values values, const std::function<
     }
     return count;
   } catch (const soci::soci_error& error) {
+    lost_if_cut();
     rethrow(error, raw());
   } catch (const std::bad_cast&) {
     throw DbError(fmt::format("a column has an unexpected type in: {}", sql.substr(0, 80)), "", false);
@@ -180,9 +201,11 @@ std::int64_t Db::number(std::string_view sql, Values values) {
 
 void Db::simple(const std::string& sql) {
   if (!open_) throw DbError("not connected", "", true);
+  const Line::Call call(*line_);
   const Answer answer(PQexec(raw(), sql.c_str()), &PQclear);
   const auto status = PQresultStatus(answer.get());
   if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY) return;
+  lost_if_cut();
   const char* state = answer ? PQresultErrorField(answer.get(), PG_DIAG_SQLSTATE) : nullptr;
   const std::string sqlstate = state ? state : "";
   throw DbError(first_line(answer ? PQresultErrorMessage(answer.get()) : PQerrorMessage(raw())), sqlstate,
@@ -212,11 +235,22 @@ void drain(PGconn* connection) {
 
 }  // namespace
 
+void Db::drain_rows() {
+  try {
+    drain(raw());
+  } catch (const DbError&) {
+    lost_if_cut();
+    throw;
+  }
+}
+
 void Db::copy_in(const std::string& statement, std::string_view data) {
   if (!open_) throw DbError("not connected", "", true);
+  Line::Call call(*line_);
   {
     const Answer answer(PQexec(raw(), statement.c_str()), &PQclear);
     if (PQresultStatus(answer.get()) != PGRES_COPY_IN) {
+      lost_if_cut();
       const char* state = answer ? PQresultErrorField(answer.get(), PG_DIAG_SQLSTATE) : nullptr;
       const std::string sqlstate = state ? state : "";
       throw DbError(first_line(answer ? PQresultErrorMessage(answer.get()) : PQerrorMessage(raw())), sqlstate,
@@ -228,23 +262,28 @@ void Db::copy_in(const std::string& statement, std::string_view data) {
     const auto piece = data.substr(0, kPiece);
     if (PQputCopyData(raw(), piece.data(), static_cast<int>(piece.size())) != 1) fail_with_connection("sending rows");
     data.remove_prefix(piece.size());
+    call.again();
   }
   if (PQputCopyEnd(raw(), nullptr) != 1) fail_with_connection("ending the rows");
-  drain(raw());
+  drain_rows();
 }
 
 void Db::copy_out(const std::string& statement, const std::function<void(std::string_view)>& use) {
   if (!open_) throw DbError("not connected", "", true);
+  Line::Call call(*line_);
   {
     const Answer answer(PQexec(raw(), statement.c_str()), &PQclear);
     if (PQresultStatus(answer.get()) != PGRES_COPY_OUT) {
+      lost_if_cut();
       const char* state = answer ? PQresultErrorField(answer.get(), PG_DIAG_SQLSTATE) : nullptr;
       const std::string sqlstate = state ? state : "";
       throw DbError(first_line(answer ? PQresultErrorMessage(answer.get()) : PQerrorMessage(raw())), sqlstate,
                     PQstatus(raw()) == CONNECTION_BAD || is_connection_state(sqlstate));
     }
   }
-  for (;;) {
+  constexpr std::uint64_t kOften = 256;  // rows: looking at the clock costs as much as a small one
+  for (std::uint64_t rows = 1;; ++rows) {
+    if (rows % kOften == 0) call.again();
     char* buffer = nullptr;
     const int length = PQgetCopyData(raw(), &buffer, 0);
     if (length == -1) break;
@@ -252,10 +291,10 @@ void Db::copy_out(const std::string& statement, const std::function<void(std::st
     const std::unique_ptr<char, decltype(&PQfreemem)> owned(buffer, &PQfreemem);
     use({buffer, static_cast<std::size_t>(length)});
   }
-  drain(raw());
+  drain_rows();
 }
 
-std::string connection_string(const std::string& url, Millis connect_timeout, Millis statement_timeout) {
+std::string connection_string(const std::string& url, Millis connect_timeout, Millis statement_timeout, std::string_view name) {
   char* message = nullptr;
   const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(PQconninfoParse(url.c_str(), &message), &PQconninfoFree);
   if (!options) {
@@ -263,18 +302,19 @@ std::string connection_string(const std::string& url, Millis connect_timeout, Mi
     PQfreemem(message);
     throw DbError("the database URL is malformed (wanted: postgresql://user@host/database)", "22023", false);
   }
-  std::string out;
+  // As a URL: SOCI cuts what it is given at blanks, and a password may hold one.
+  std::string out = "postgresql://?";
+  const auto add = [&](std::string_view key, std::string_view value) { out += fmt::format("{}={}&", key, percent_encoded(value)); };
   bool has_timeout = false;
   for (const auto* option = options.get(); option->keyword != nullptr; ++option) {
-    if (option->val == nullptr) continue;
-    out += fmt::format("{}={} ", option->keyword, quoted(option->val));
+    if (option->val == nullptr || std::strcmp(option->keyword, "application_name") == 0) continue;
+    add(option->keyword, option->val);
     if (std::strcmp(option->keyword, "connect_timeout") == 0) has_timeout = true;
   }
-  if (!has_timeout)
-    out += fmt::format("connect_timeout={} ", std::max<long long>(2, connect_timeout.count() / 1000));  // libpq takes 1 as 2
+  if (!has_timeout) add("connect_timeout", fmt::to_string(std::max<long long>(2, connect_timeout.count() / 1000)));  // libpq takes 1 as 2
   // A server that has vanished without a word must not hold a thread for the kernel's fifteen minutes.
-  out += fmt::format("tcp_user_timeout={} keepalives_idle=15 keepalives_interval=5 keepalives_count=3 application_name='rosterd'",
-                     statement_timeout.count() + 10'000);
+  add("tcp_user_timeout", fmt::to_string(patience_for(statement_timeout).count()));
+  out += fmt::format("keepalives_idle=15&keepalives_interval=5&keepalives_count=3&application_name={}", percent_encoded(name));
   return out;
 }
 

@@ -19,6 +19,7 @@
 #include "schema/core/clock.hpp"
 #include "schema/core/result.hpp"
 #include "schema/model/ids.hpp"
+#include "schema/postgres/line.hpp"
 
 typedef struct pg_conn PGconn;  // NOLINT: libpq's own name
 
@@ -119,6 +120,14 @@ class Db {
   void open(const std::string& dsn);
   void close();
   [[nodiscard]] bool is_open();
+  /// Longest wait for the server in one statement, beyond which the connection is lost; 0 = any. Kept here, not by the server.
+  void patience(Millis longest);
+  /// A statement of this transaction may take that long, on both sides.
+  void allow(Millis longest);
+  /// After the transaction: the patience of before.
+  void settle() { line_->patience(patience_); }
+  /// For whoever watches it or ends the call in progress from another thread.
+  [[nodiscard]] const std::shared_ptr<Line>& line() const { return line_; }
 
   /// Runs a statement; gives the number of rows it touched.
   std::uint64_t run(std::string_view sql, Values values = {});
@@ -146,12 +155,22 @@ class Db {
 
  private:
   [[noreturn]] void fail_with_connection(const char* doing);
+  void lost_if_cut() const;
+  void drain_rows();
   soci::session session_;
   bool open_ = false;
+  Millis patience_{0};
+  std::shared_ptr<Line> line_ = std::make_shared<Line>();
 };
 
-/// `url` (URL or key=value form) as a connection string with our time-outs in it. Throws DbError when libpq cannot read it; the text
-/// never holds the password.
-[[nodiscard]] std::string connection_string(const std::string& url, Millis connect_timeout, Millis statement_timeout);
+/// How long a statement is waited for here, when the server itself ends it after `statement_timeout`: so that it gets to say so.
+[[nodiscard]] constexpr Millis patience_for(Millis statement_timeout) {
+  return statement_timeout + std::min(statement_timeout, Millis(10'000));
+}
+
+/// `url` (URL or key=value form) as a connection string with our time-outs in it; `name` is what pg_stat_activity shows. Throws DbError
+/// when libpq cannot read it; the text never holds the password.
+[[nodiscard]] std::string connection_string(const std::string& url, Millis connect_timeout, Millis statement_timeout,
+                                            std::string_view name);
 
 }  // namespace rosterd::postgres

@@ -17,7 +17,7 @@ std::string_view table_of(PrincipalType type) { return type == PrincipalType::Us
 template <class Use>
 Result<void> stream(Pool& pool, const TenantId& tenant, std::string_view doing, Use use) {
   return in_tenant(pool, Mode::Steady, tenant, doing, [&](Tenancy& inside) -> Result<void> {
-    inside.db.simple("SET LOCAL statement_timeout = '10min'");  // the reader sets the pace
+    inside.db.allow(std::chrono::minutes(10));  // the reader sets the pace
     use(inside);
     return {};
   });

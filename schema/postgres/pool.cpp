@@ -25,6 +25,7 @@ void abandon(Db& db) {
     db.close();  // in the middle of an answer that nobody reads any more
   else
     db.simple("ROLLBACK");
+  db.settle();
 }
 
 }  // namespace
@@ -43,14 +44,27 @@ class Pool::Lease {
   std::unique_ptr<Db> db_;
 };
 
-Pool::Pool(PoolOptions options) : options_(std::move(options)) {}
+Pool::Pool(PoolOptions options, std::shared_ptr<LineWatch> watch) : options_(std::move(options)), watch_(std::move(watch)) {}
+
+std::unique_ptr<Db> Pool::fresh() {
+  auto db = std::make_unique<Db>();
+  watch_->add(db->line());
+  return db;
+}
+
+void Pool::limit(Millis longest) {
+  watch_->limit(longest);
+  freed_.notify_all();
+}
 
 std::unique_ptr<Db> Pool::take() {
+  const auto is_there = [&] { return !idle_.empty() || out_ < options_.size; };
   std::unique_lock lock(mutex_);
-  if (!freed_.wait_for(lock, options_.connect_timeout + options_.statement_timeout, [&] { return !idle_.empty() || out_ < options_.size; }))
-    throw DbError("every connection of rosterd's own pool is busy", "53300", false);
+  (void)freed_.wait_for(lock, options_.connect_timeout + options_.statement_timeout, [&] { return is_there() || watch_->limit(); });
+  if (const auto limit = watch_->limit()) (void)freed_.wait_for(lock, *limit, is_there);
+  if (!is_there()) throw DbError("every connection of rosterd's own pool is busy", "53300", false);
   ++out_;
-  if (idle_.empty()) return std::make_unique<Db>();
+  if (idle_.empty()) return fresh();
   auto db = std::move(idle_.back());
   idle_.pop_back();
   return db;
@@ -66,9 +80,12 @@ void Pool::put(std::unique_ptr<Db> db) {
 }
 
 void Pool::open(Db& db, const PoolOptions& options, Millis statement_timeout) {
-  db.open(connection_string(options.url, options.connect_timeout, statement_timeout));
-  // A statement that waits too long is an error the caller hears of; an idle transaction is a bug that must not hold locks for ever.
-  db.simple(fmt::format("SET statement_timeout = {}; SET lock_timeout = {}", statement_timeout.count(), options.lock_timeout.count()));
+  db.patience(patience_for(statement_timeout));
+  db.open(connection_string(options.url, options.connect_timeout, statement_timeout, options.name));
+  // A statement that waits too long is an error the caller hears of. One whose caller is gone ends, too, and with it its locks, rather than
+  // going on for nobody.
+  db.simple(fmt::format("SET statement_timeout = {}; SET lock_timeout = {}; SET client_connection_check_interval = '5s'",
+                        statement_timeout.count(), options.lock_timeout.count()));
 }
 
 Result<void> Pool::transaction(Mode mode, std::string_view doing, const std::function<bool(Db&)>& work) {
@@ -84,16 +101,14 @@ Result<void> Pool::transaction(Mode mode, std::string_view doing, const std::fun
       db.simple(begin_of(mode));
     } catch (const DbError& error) {
       // The server was restarted while the connection lay idle: nothing has been asked yet, so asking a new connection is safe.
-      if (!error.lost || fresh) throw;
+      if (!error.lost || fresh || watch_->limit()) throw;
       open(db, options_, options_.statement_timeout);
       db.simple(begin_of(mode));
     }
     try {
-      if (work(db)) {
-        db.simple("COMMIT");
-        return {};
-      }
-      db.simple("ROLLBACK");
+      const bool keep = work(db);
+      db.simple(keep ? "COMMIT" : "ROLLBACK");
+      db.settle();
       return {};
     } catch (const DbError& error) {
       if (error.lost)
@@ -114,7 +129,7 @@ Result<void> Pool::transaction(Mode mode, std::string_view doing, const std::fun
 }
 
 Result<std::unique_ptr<Db>> Pool::take_apart(std::string_view doing) {
-  // A stage's transaction may read and write a million rows.
+  // A stage's transaction may read and write a million rows, and waits as long for its tenant: another source's may be doing so just now.
   constexpr Millis kStageStatement{30 * 60 * 1000};
   try {
     std::unique_ptr<Db> db;
@@ -133,8 +148,11 @@ Result<std::unique_ptr<Db>> Pool::take_apart(std::string_view doing) {
         if (!error.lost) throw;
       }
     }
-    db = std::make_unique<Db>();
-    open(*db, options_, kStageStatement);
+    db = fresh();
+    auto options = options_;
+    options.lock_timeout = kStageStatement;
+    options.name += "-sync";
+    open(*db, options, kStageStatement);
     return db;
   } catch (const DbError& error) {
     return fail(to_error(error), "{}", doing);

@@ -22,6 +22,7 @@ enum class Mode {
 
 struct PoolOptions {
   std::string url;
+  std::string name = "rosterd";  ///< pg_stat_activity.application_name
   std::size_t size = 8;
   Millis connect_timeout{5'000};
   Millis statement_timeout{30'000};
@@ -30,7 +31,7 @@ struct PoolOptions {
 
 class Pool {
  public:
-  explicit Pool(PoolOptions options);
+  explicit Pool(PoolOptions options, std::shared_ptr<LineWatch> watch = std::make_shared<LineWatch>());
 
   /// Runs `work` in a transaction: commits when it gives a value, rolls back when it gives an error, throws DbError or Abort.
   template <class Work>
@@ -48,7 +49,9 @@ class Pool {
   /// A connection of its own for a stage; goes back with give_back. Its statements may take longer.
   [[nodiscard]] Result<std::unique_ptr<Db>> take_apart(std::string_view doing);
   void give_back(std::unique_ptr<Db> db);
-  /// Opens one connection with these settings; throws DbError.
+  /// No call waits longer than this from now on, neither for the server nor for a free connection; those in progress included.
+  void limit(Millis longest);
+  /// Opens one connection with these settings; throws DbError. It is not watched: who waits for it is up to the caller.
   static void open(Db& db, const PoolOptions& options, Millis statement_timeout);
 
  private:
@@ -56,8 +59,10 @@ class Pool {
   Result<void> transaction(Mode mode, std::string_view doing, const std::function<bool(Db&)>& work);
   std::unique_ptr<Db> take();
   void put(std::unique_ptr<Db> db);
+  std::unique_ptr<Db> fresh();
 
   const PoolOptions options_;
+  const std::shared_ptr<LineWatch> watch_;
   std::mutex mutex_;
   std::condition_variable freed_;
   std::vector<std::unique_ptr<Db>> idle_;

@@ -4,6 +4,7 @@
 // business, deciding what to store everybody else's.
 
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "schema/store/store.hpp"
@@ -25,10 +26,13 @@ struct StoreOptions {
 
 class PostgresStore final : public Store {
  public:
-  /// Connects, migrates, checks the role. Unavailable when the server cannot be reached; Refused when schema or role will not do.
-  [[nodiscard]] static Result<std::unique_ptr<Store>> open(const StoreOptions& options);
-  explicit PostgresStore(std::shared_ptr<postgres::Pool> pool);
+  /// Connects, migrates, checks the role. Unavailable when the server cannot be reached; Refused when schema or role will not do; Stopped
+  /// when `stop` is requested meanwhile, which also ends a migration in progress (it is rolled back).
+  [[nodiscard]] static Result<std::unique_ptr<Store>> open(const StoreOptions& options, const std::stop_token& stop = {});
+  PostgresStore(std::shared_ptr<postgres::Pool> pool, std::shared_ptr<postgres::Pool> leases, std::shared_ptr<postgres::Pool> snapshots);
   ~PostgresStore() override;
+
+  void limit_calls(Millis longest) override;
 
   // accounts.cpp
   Result<void> ping() override;
@@ -118,6 +122,8 @@ class PostgresStore final : public Store {
 
  private:
   std::shared_ptr<postgres::Pool> pool_;  // stages give their connection back to it, and may outlive the store by a moment
+  // What requests must not keep waiting, however many of them wait for a tenant themselves: heartbeats, and what checks are answered from.
+  std::shared_ptr<postgres::Pool> leases_, snapshots_;
 };
 
 }  // namespace rosterd

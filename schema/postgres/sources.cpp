@@ -126,7 +126,7 @@ Result<Revision> PostgresStore::delete_source(const TenantId& tenant, SourceId i
     Db& db = inside.db;
     const auto before = find_source(inside, id);
     if (!before) return fail(Errc::NotFound, "no source {}", text(id));
-    db.simple("SET LOCAL statement_timeout = '10min'");
+    db.allow(std::chrono::minutes(10));
     // Lease before runs, as everybody else locks them.
     db.number("SELECT 1 FROM source_lease WHERE tenant_id = $1 AND source_id = $2 FOR UPDATE", {inside.number, id});
     const auto active = db.number(

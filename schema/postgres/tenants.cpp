@@ -130,7 +130,7 @@ Result<void> PostgresStore::delete_tenant(const TenantId& tenant, const Actor& a
   return in_tenant(*pool_, Mode::Write, tenant, "deleting a tenant", [&](Tenancy& inside) -> Result<void> {
     const auto before = read_own(inside);
     // A tenant of a million users takes longer than an ordinary statement may.
-    inside.db.simple("SET LOCAL statement_timeout = '30min'");
+    inside.db.allow(std::chrono::minutes(30));
     inside.audit(actor, {.action = "deleted",
                          .object_type = "tenant",
                          .object_id = tenant.value,
@@ -152,7 +152,7 @@ Result<std::optional<PrincipalId>> PostgresStore::linked_user(const TenantId& te
 }
 
 Result<std::vector<Store::TenantRevision>> PostgresStore::revisions() {
-  return pool_->run(Mode::Read, "polling revisions", [](Db& db) -> Result<std::vector<TenantRevision>> {
+  return snapshots_->run(Mode::Read, "polling revisions", [](Db& db) -> Result<std::vector<TenantRevision>> {
     std::vector<TenantRevision> out;
     db.each("SELECT id, epoch, revision FROM door_revisions()", {}, [&](Row& row) {
       TenantRevision one;

@@ -59,13 +59,23 @@ auto with_lease(Pool& pool, const Lease& lease, std::string_view doing, Work wor
 }  // namespace
 
 Result<void> PostgresStore::heartbeat(const Lease& lease, Millis lease_for, std::string_view progress) {
-  return with_lease(*pool_, lease, "prolonging a lease", [&](Tenancy& inside) -> Result<void> {
+  return with_lease(*leases_, lease, "prolonging a lease", [&](Tenancy& inside) -> Result<void> {
+    // Whoever holds the row is either ending this very run or has yet to commit that it takes the lease away: as long as it is ours by what
+    // is committed, it is ours, and waiting would cost the leases that are next.
     static constexpr std::string_view kProlong =
-        "UPDATE source_lease SET expires_at = clock_timestamp() + $6 * interval '1 millisecond' "
-        "WHERE tenant_id = $1 AND source_id = $2 AND fence = $3 AND holder = $4 AND run_id = $5";
-    if (inside.db.run(kProlong, {inside.number, lease.source, lease.fence, lease.holder, lease.run, lease_for.count()}) == 0)
-      return fail_as("stale_fence", Errc::Conflict, "the lease of {} has gone to somebody else", text(lease.source));
-    if (!progress.empty())
+        "WITH ours AS (SELECT FROM source_lease WHERE tenant_id = $1 AND source_id = $2 AND fence = $3 AND holder = $4 AND run_id = $5), "
+        "free AS (SELECT tenant_id, source_id FROM source_lease WHERE tenant_id = $1 AND source_id = $2 AND fence = $3 AND holder = $4 "
+        "AND run_id = $5 FOR NO KEY UPDATE SKIP LOCKED), "
+        "longer AS (UPDATE source_lease l SET expires_at = clock_timestamp() + $6 * interval '1 millisecond' FROM free f "
+        "WHERE l.tenant_id = f.tenant_id AND l.source_id = f.source_id RETURNING 1) "
+        "SELECT (SELECT count(*) FROM ours), (SELECT count(*) FROM longer)";
+    bool ours = false, prolonged = false;
+    inside.db.each(kProlong, {inside.number, lease.source, lease.fence, lease.holder, lease.run, lease_for.count()}, [&](Row& row) {
+      ours = row.flag();
+      prolonged = row.flag();
+    });
+    if (!ours) return fail_as("stale_fence", Errc::Conflict, "the lease of {} has gone to somebody else", text(lease.source));
+    if (prolonged && !progress.empty())
       inside.db.run("UPDATE run SET progress = $3 WHERE tenant_id = $1 AND run_id = $2 AND outcome = 2",
                     {inside.number, lease.run, progress});
     return {};
@@ -82,7 +92,7 @@ Result<void> PostgresStore::finish(const Lease& lease, const RunEnd& end) {
 
 Result<std::uint64_t> PostgresStore::sweep(TimePoint now) {
   return pool_->run(Mode::Write, "sweeping", [&](Db& db) -> Result<std::uint64_t> {
-    db.simple("SET LOCAL statement_timeout = '10min'");
+    db.allow(std::chrono::minutes(10));
     return static_cast<std::uint64_t>(db.number("SELECT door_sweep($1)", {now}));
   });
 }

@@ -252,6 +252,10 @@ class Store {
  public:
   virtual ~Store() = default;
 
+  /// From now on no call takes longer than about this, those in progress included: they end with Unavailable, and what they had done is
+  /// rolled back. For an end that waits no longer.
+  virtual void limit_calls(Millis longest) = 0;
+
   // instance
   [[nodiscard]] virtual Result<void> ping() = 0;
   [[nodiscard]] virtual Result<bool> setup_done() = 0;
@@ -307,12 +311,13 @@ class Store {
   /// Takes the lease of the source that has waited longest among those that are queued or due and free, and starts its run; none when
   /// there is nothing to do. Whatever an earlier holder left running is marked abandoned.
   [[nodiscard]] virtual Result<std::optional<Work>> claim(std::string_view holder, Millis lease_for, TimePoint now) = 0;
-  /// Prolongs the lease and notes progress; Conflict "stale_fence" when it has gone.
+  /// Prolongs the lease and notes progress; Conflict "stale_fence" when it has gone. Waits for nobody: neither for the run's own apply nor
+  /// for a connection that requests could hold.
   [[nodiscard]] virtual Result<void> heartbeat(const Lease& lease, Millis lease_for, std::string_view progress) = 0;
   /// Ends a run that has no stage (failed before one, abandoned at shutdown); releases the lease.
   [[nodiscard]] virtual Result<void> finish(const Lease& lease, const RunEnd& end) = 0;
-  /// Marks runs abandoned whose lease has expired, expires approvals, purges what deleted sources left 30 days ago. Gives the number of
-  /// abandoned runs.
+  /// Marks runs abandoned whose lease has expired (and who are not writing their end just now), expires approvals, purges what deleted
+  /// sources left 30 days ago. Gives the number of abandoned runs.
   [[nodiscard]] virtual Result<std::uint64_t> sweep(TimePoint now) = 0;
   /// Removes at most `how_many` audit rows and `how_many` runs (with their changes) that are older than that; kept are the newest run of
   /// each source and plans that wait for approval. Nothing was removed = nothing older is left.

@@ -142,5 +142,12 @@ TEST_F(MigrateTest, AServerThatIsNotThereIsUnavailableAndThePasswordStaysOutOfTh
   EXPECT_THAT(missing.error().what, ::testing::Not(::testing::HasSubstr("hunter2")));
 }
 
+TEST_F(MigrateTest, APasswordMayHoldWhateverItHolds) {
+  ASSERT_OK(PostgresStore::open(options_for(database)));
+  auto options = options_for(database);
+  options.url += "&password=a%20b%27%5C%26%25c";  // nobody asks for it here, but it has to find its way
+  ASSERT_OK(PostgresStore::open(options));
+}
+
 }  // namespace
 }  // namespace rosterd::test

@@ -1,3 +1,4 @@
+#include <future>
 #include <thread>
 
 #include "tests/schema/store_fixture.hpp"
@@ -169,6 +170,97 @@ TEST_F(OutageTest, AStatementThatTakesTooLongIsUnavailableAndNotForEver) {
   EXPECT_LT(std::chrono::steady_clock::now() - started, Millis(1000));
   blocker.join();
   EXPECT_OK(impatient->create_group(acme, "x", kSomebody));
+}
+
+TEST_F(OutageTest, AFrozenServerIsWaitedForNoLongerThanAStatementMayTake) {
+  const auto impatient = must(PostgresStore::open({.url = database.app_url,
+                                                   .owner_url = "",
+                                                   .pool_size = 2,
+                                                   .connect_timeout = Millis(2000),
+                                                   .statement_timeout = Millis(500),
+                                                   .lock_timeout = Millis(300)}));
+  const auto work = claim();
+  must(impatient->ping());
+  must(impatient->heartbeat(work.lease, Millis(60'000), ""));
+  auto plan = must(impatient->begin_stage(work.lease, {}));
+  server.freeze();  // its time-outs are frozen, too
+  const auto begun = std::chrono::steady_clock::now();
+  const auto asked = impatient->ping();
+  EXPECT_FAILS(asked, Errc::Unavailable);
+  EXPECT_THAT(asked.error().what, ::testing::HasSubstr("PostgreSQL is not reachable"));
+  EXPECT_FAILS(impatient->heartbeat(work.lease, Millis(60'000), ""), Errc::Unavailable);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(15));
+  server.thaw();
+  EXPECT_OK(impatient->ping());
+  EXPECT_OK(impatient->heartbeat(work.lease, Millis(60'000), ""));
+}
+
+TEST_F(OutageTest, CallsInProgressEndWhenTheEndWaitsNoLonger) {
+  const auto ending = must(PostgresStore::open({.url = database.app_url, .owner_url = "", .pool_size = 3}));
+  const auto work = claim();
+  auto plan = must(ending->begin_stage(work.lease, {}));
+  fill(*plan, 10);
+  e2e::SqlSession blocker(database.superuser_url);
+  blocker.execute("BEGIN");
+  blocker.execute("SELECT 1 FROM rosterd.tenant FOR NO KEY UPDATE");
+  auto applying = std::async(std::launch::async, [&] { return plan->apply(applied()).error(); });
+  auto writing = std::async(std::launch::async, [&] { return ending->create_group(acme, "x", kSomebody).error(); });
+  const auto waiting = [&] { return server.query(database, "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"); };
+  ASSERT_TRUE(wait_until([&] { return waiting() == "2"; }));
+  const auto begun = std::chrono::steady_clock::now();
+  ending->limit_calls(Millis(1000));
+  for (auto* each : {&applying, &writing}) EXPECT_EQ(each->get().code, Errc::Unavailable);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, Millis(5000));
+  EXPECT_OK(ending->ping()) << "what takes no longer than that is still answered";
+  EXPECT_TRUE(wait_until([&] { return waiting() == "0"; }, Milliseconds(15'000))) << "the server goes on for nobody";
+  server.freeze();
+  EXPECT_FAILS(ending->ping(), Errc::Unavailable);
+  server.thaw();
+}
+
+TEST_F(OutageTest, ASourceWaitsForAnothersApplyOfTheSameTenantHoweverLongItTakes) {
+  const auto hasty = must(PostgresStore::open({.url = database.app_url,
+                                               .owner_url = "",
+                                               .pool_size = 4,
+                                               .connect_timeout = Millis(3000),
+                                               .statement_timeout = Millis(30'000),
+                                               .lock_timeout = Millis(200)}));
+  must(hasty->create_source(
+      acme, {.name = "other", .type = "ldap", .enabled = true, .settings = "{}", .schedule = {}, .guard = {}, .role_mappings = {}},
+      kSomebody));
+  std::vector<Work> works{*must(hasty->claim("one", Millis(60'000), soon())), *must(hasty->claim("one", Millis(60'000), soon()))};
+  std::vector<std::unique_ptr<Stage>> plans;
+  for (const auto& work : works) {
+    plans.push_back(must(hasty->begin_stage(work.lease, {})));
+    fill(*plans.back(), 10);
+  }
+  // The first one's apply takes its time behind the lock of the tenant.
+  e2e::SqlSession slow(database.superuser_url);
+  slow.execute("BEGIN");
+  slow.execute("LOCK TABLE rosterd.run_change IN SHARE ROW EXCLUSIVE MODE");
+  std::vector<std::future<Result<Applied>>> applying;
+  for (auto& plan : plans) applying.push_back(std::async(std::launch::async, [&] { return plan->apply(applied()); }));
+  std::this_thread::sleep_for(Millis(1000));  // five times as long as a request would wait
+  EXPECT_FAILS(hasty->create_group(acme, "x", kSomebody), Errc::Unavailable);
+  slow.execute("COMMIT");
+  for (auto& one : applying) EXPECT_OK(one.get());
+  EXPECT_EQ(held(), 10u);
+  EXPECT_EQ(must(store->status(acme)).at(1).users_active, 10u);
+}
+
+TEST_F(OutageTest, OpeningEndsWhenAsked) {
+  e2e::SqlSession other(database.superuser_url);
+  other.execute("SELECT pg_advisory_lock(" + std::to_string(0x726f7374657264) + ")");  // as another replica that is migrating
+  std::stop_source stop;
+  auto opening = std::async(std::launch::async, [&] {
+    return PostgresStore::open({.url = database.app_url, .owner_url = database.owner_url}, stop.get_token()).error().code;
+  });
+  ASSERT_TRUE(wait_until([&] { return server.query(database, "SELECT count(*) FROM pg_locks WHERE NOT granted") == "1"; }));
+  const auto begun = std::chrono::steady_clock::now();
+  stop.request_stop();
+  EXPECT_EQ(opening.get(), Errc::Stopped);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, Millis(2000));
+  EXPECT_EQ(PostgresStore::open({.url = database.app_url, .owner_url = ""}, stop.get_token()).error().code, Errc::Stopped);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "schema/core/hash.hpp"
 #include "schema/postgres/postgres_store.hpp"
+#include "tests/e2e/sql_session.hpp"
 #include "tests/support/postgres.hpp"
 
 namespace rosterd::test {
@@ -174,6 +175,8 @@ class StoreTest : public ::testing::Test {
     return all;
   }
   std::string sql(const std::string& text) { return PrivatePostgres::shared().query(database, text); }
+  /// How many sessions wait for a lock just now.
+  int waiting() { return std::stoi(sql("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")); }
 
   Database database;
   std::unique_ptr<Store> store;
