@@ -6,11 +6,20 @@
 
 namespace rosterd::postgres {
 
+namespace {
+
+[[noreturn]] void abort_stale(const Lease& lease) {
+  abort_with("stale_fence", Errc::Conflict, "the lease of {} has gone to somebody else", text(lease.source));
+}
+
+}  // namespace
+
 void check_fence(Tenancy& inside, const Lease& lease) {
+  // The weakest lock that keeps the lease from changing hands: claim and sweep, which lock the row as a whole, pass over it, while
+  // heartbeats, which only move its end, go on through an apply of minutes.
   static constexpr std::string_view kFence =
-      "SELECT 1 FROM source_lease WHERE tenant_id = $1 AND source_id = $2 AND fence = $3 AND holder = $4 AND run_id = $5 FOR UPDATE";
-  if (inside.db.number(kFence, {inside.number, lease.source, lease.fence, lease.holder, lease.run}) == 0)
-    abort_with("stale_fence", Errc::Conflict, "the lease of {} has gone to somebody else", text(lease.source));
+      "SELECT 1 FROM source_lease WHERE tenant_id = $1 AND source_id = $2 AND fence = $3 AND holder = $4 AND run_id = $5 FOR KEY SHARE";
+  if (inside.db.number(kFence, {inside.number, lease.source, lease.fence, lease.holder, lease.run}) == 0) abort_stale(lease);
 }
 
 std::optional<RunId> held_with(Tenancy& inside, const Lease& lease, const RunEnd& end) {
@@ -23,18 +32,24 @@ std::optional<RunId> held_with(Tenancy& inside, const Lease& lease, const RunEnd
 
 namespace {
 
-/// A plan that waits is void once a newer complete run has said otherwise (S21).
-void drop_held_plans(Tenancy& inside, const Lease& lease) {
+/// A plan that waits is void once a newer complete run has said otherwise (S21), or once its very equal was approved and applied: one that
+/// a scheduled run stored between the two. `hash`: only plans of that one; empty = all.
+void drop_held_plans(Tenancy& inside, const Lease& lease, std::string_view hash = {}) {
   static constexpr std::string_view kSupersede =
       "UPDATE run SET approval_expires_at = NULL, reason = 'superseded', detail = detail || ' (superseded by ' || $4 || ')' "
-      "WHERE tenant_id = $1 AND source_id = $2 AND run_id <> $3 AND approval_expires_at IS NOT NULL";
-  inside.db.run(kSupersede, {inside.number, lease.source, lease.run, text(lease.run)});
+      "WHERE tenant_id = $1 AND source_id = $2 AND run_id <> $3 AND approval_expires_at IS NOT NULL AND $5 IN ('', plan_hash)";
+  inside.db.run(kSupersede, {inside.number, lease.source, lease.run, text(lease.run), hash});
 }
 
 }  // namespace
 
 void end_run(Tenancy& inside, const Lease& lease, const RunEnd& end, const RunRecord& record) {
   Db& db = inside.db;
+  // First, since a heartbeat locks the lease before the run, too.
+  static constexpr std::string_view kRelease =
+      "UPDATE source_lease SET expires_at = NULL, holder = '', run_id = 0 WHERE tenant_id = $1 AND source_id = $2 AND fence = $3 AND "
+      "holder = $4 AND run_id = $5";
+  if (db.run(kRelease, {inside.number, lease.source, lease.fence, lease.holder, lease.run}) == 0) abort_stale(lease);
   const bool dry_run = db.number("SELECT dry_run::int FROM run WHERE tenant_id = $1 AND run_id = $2", {inside.number, lease.run}) != 0;
 
   auto detail = end.detail;
@@ -46,6 +61,8 @@ void end_run(Tenancy& inside, const Lease& lease, const RunEnd& end, const RunRe
   } else if (!dry_run &&
              (end.outcome == Outcome::Held || (end.complete && (end.outcome == Outcome::Applied || end.outcome == Outcome::Unchanged)))) {
     drop_held_plans(inside, lease);
+  } else if (end.approved && end.plan) {
+    drop_held_plans(inside, lease, end.plan->hash);
   }
 
   static constexpr std::string_view kRun =
@@ -62,20 +79,16 @@ void end_run(Tenancy& inside, const Lease& lease, const RunEnd& end, const RunRe
                 record.applied ? Value(record.revision.number) : Value(std::nullopt), record.applied, counted ? end.users_leaving : 0,
                 counted ? end.groups_leaving : 0, counted ? counts.bindings_removed : 0, end.source_version});
 
-  // A dry run leaves no trace in what the source remembers but the time of its next run (S11).
+  // A dry run leaves no trace in what the source remembers, not even the time of its next run (S11).
   static constexpr std::string_view kState =
       "UPDATE source_state SET cursor = coalesce($3, cursor), cursor_fingerprint = coalesce($4, cursor_fingerprint), "
       "scope_fingerprint = coalesce($5, scope_fingerprint), learnt = coalesce($6, learnt), cursor_kind = coalesce(nullif($7, ''), "
       "cursor_kind), "
       "last_complete_read = CASE WHEN $8 THEN clock_timestamp() ELSE last_complete_read END, failures = $9, next_due = $10 "
       "WHERE tenant_id = $1 AND source_id = $2";
-  using Text = std::optional<std::string>;
-  db.run(kState, {inside.number, lease.source, dry_run ? Text() : end.cursor, dry_run ? Text() : end.cursor_fingerprint,
-                  dry_run ? Text() : end.scope_fingerprint, dry_run ? Text() : end.learnt, dry_run ? std::string() : end.cursor_kind,
-                  end.complete && !dry_run, end.failures, end.next_due});
-
-  db.run("UPDATE source_lease SET expires_at = NULL, holder = '', run_id = 0 WHERE tenant_id = $1 AND source_id = $2",
-         {inside.number, lease.source});
+  if (!dry_run)
+    db.run(kState, {inside.number, lease.source, end.cursor, end.cursor_fingerprint, end.scope_fingerprint, end.learnt, end.cursor_kind,
+                    end.complete, end.failures, end.next_due});
 }
 
 }  // namespace rosterd::postgres

@@ -46,6 +46,9 @@ Result<Run> PostgresStore::request_run(const TenantId& tenant, SourceId source, 
   return in_tenant_unlocked(*pool_, tenant, "requesting a run", [&](Tenancy& inside) -> Result<Run> {
     const auto found = source_that_may_run(inside, source, dry_run);
     if (!found) return fail(found.error());
+    // A claim that is under way ends before the run gets its number, and a later one sees the run: a scheduled run that began in the same
+    // moment would otherwise come first under the higher number.
+    inside.db.number("SELECT 1 FROM source_lease WHERE tenant_id = $1 AND source_id = $2 FOR KEY SHARE", {inside.number, source});
     // One that waits already gets the stronger of the two modes: a full read does what an automatic one would.
     static constexpr std::string_view kQueue =
         "INSERT INTO run AS r (tenant_id, source_id, source_name, mode, trigger, dry_run, requested_by, outcome) VALUES ($1, $2, $3, $4, "

@@ -1,3 +1,4 @@
+#include <future>
 #include <thread>
 
 #include "tests/schema/store_fixture.hpp"
@@ -59,6 +60,139 @@ TEST_F(WorkTest, AnExpiredLeaseIsTakenOverAndTheOldHolderIsStale) {
   EXPECT_EQ(left.outcome, Outcome::Abandoned);
   EXPECT_EQ(left.reason, "lease_expired");
   EXPECT_EQ(store->heartbeat(old->lease, Millis(1000), "").error().slug, "stale_fence");
+}
+
+/// A row or a table that somebody else has locked.
+class Locked {
+ public:
+  Locked(const Database& database, const std::string& statement) : session_(database.superuser_url) {
+    session_.execute("BEGIN");
+    session_.execute(statement);
+  }
+  void release() { session_.execute("COMMIT"); }
+
+ private:
+  e2e::SqlSession session_;
+};
+
+TEST_F(WorkTest, ALongApplyNeitherStopsTheHeartbeatNorLosesItsLease) {
+  make_source(acme, "corp");
+  const auto work = *try_claim("one", Millis(1));
+  auto plan = stage(work);
+  must(plan->user(of(ChangeKind::Added, next_id(), person("ada"))));
+  Locked table(database, "LOCK TABLE rosterd.run_change IN SHARE ROW EXCLUSIVE MODE");  // stops the apply behind its look at the fence
+  auto applying = std::async(std::launch::async, [&] { return plan->apply(ended(Outcome::Applied)); });
+  ASSERT_TRUE(wait_until([&] { return waiting() == 1; }));
+  EXPECT_EQ(must(store->sweep(soon())), 0u) << "its lease has run out, but it is at work";
+  EXPECT_FALSE(try_claim("two").has_value());
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_OK(store->heartbeat(work.lease, Millis(3'600'000), ""));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, Millis(1000));
+  EXPECT_EQ(sql("SELECT expires_at > now() + interval '30 min' FROM rosterd.source_lease"), "t");
+  table.release();
+  ASSERT_OK(applying.get());
+  EXPECT_EQ(must(store->run(acme, work.run.id)).outcome, Outcome::Applied);
+  EXPECT_TRUE(try_claim("two").has_value()) << "and the lease is free";
+}
+
+TEST_F(WorkTest, AHeartbeatWaitsForNobodyWhoHasLockedTheLease) {
+  make_source(acme, "corp");
+  const auto work = *try_claim("one");
+  Locked lease(database, "SELECT 1 FROM rosterd.source_lease FOR UPDATE");
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_OK(store->heartbeat(work.lease, Millis(1000), R"({"phase":"applying"})"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, Millis(1000));
+}
+
+TEST_F(WorkTest, AHeartbeatAndASnapshotDoNotWaitForACrowdOfRequests) {
+  make_source(acme, "corp");
+  const auto work = *try_claim("one");
+  Locked tenant(database, "SELECT 1 FROM rosterd.tenant FOR NO KEY UPDATE");
+  std::vector<std::future<Result<Written<Tenant>>>> crowd;
+  for (int i = 0; i < 6; ++i)  // as many as the pool has connections
+    crowd.push_back(std::async(std::launch::async, [&] { return store->change_tenant(acme, {.name = "Acme", .enabled = {}}, kSomebody); }));
+  ASSERT_TRUE(wait_until([&] { return waiting() == 6; }));
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_OK(store->heartbeat(work.lease, Millis(1000), ""));
+  EXPECT_OK(store->revisions());
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, Millis(1000));
+  tenant.release();
+  for (auto& one : crowd) EXPECT_OK(one.get());
+}
+
+TEST_F(WorkTest, ARunWhoseTenantIsDisabledWhileItsPlanIsKeptStaysAbandoned) {
+  make_source(acme, "corp");
+  const auto work = *try_claim("one");
+  auto plan = stage(work);
+  must(plan->user(of(ChangeKind::Added, next_id(), person("ada"))));
+  Locked table(database, "LOCK TABLE rosterd.run_change IN SHARE ROW EXCLUSIVE MODE");
+  auto keeping = std::async(std::launch::async, [&] { return plan->keep(ended(Outcome::Held)); });
+  ASSERT_TRUE(wait_until([&] { return waiting() == 1; }));
+  must(store->change_tenant(acme, {.name = {}, .enabled = false}, kSomebody));
+  table.release();
+  EXPECT_EQ(keeping.get().error().slug, "stale_fence");
+  EXPECT_EQ(must(store->run(acme, work.run.id)).reason, "tenant_disabled");
+}
+
+TEST_F(WorkTest, ARequestInTheMomentOfAClaimIsNotOvertakenByALaterRun) {
+  const auto source = make_source(acme, "corp");
+  Locked audit(database, "LOCK TABLE rosterd.audit IN SHARE MODE");  // stops the request when its run has its number
+  auto requesting = std::async(std::launch::async, [&] { return store->request_run(acme, source.id, RunMode::Auto, false, kSomebody); });
+  ASSERT_TRUE(wait_until([&] { return waiting() == 1; }));
+  EXPECT_FALSE(try_claim("one").has_value()) << "a scheduled run would start first under the higher number";
+  audit.release();
+  const auto requested = must(requesting.get());
+  EXPECT_EQ(try_claim("one")->run.id, requested.id);
+}
+
+TEST_F(WorkTest, ADryRunDoesNotMoveTheNextRealOne) {
+  const auto source = make_source(acme, "corp");
+  auto end = ended(Outcome::Failed);
+  end.failures = 2;
+  end.next_due = soon() - std::chrono::minutes(1);
+  must(store->finish(try_claim("one")->lease, end));
+  for (const auto outcome : {Outcome::Planned, Outcome::Failed, Outcome::Abandoned}) {
+    must(store->request_run(acme, source.id, RunMode::Auto, true, kSomebody));
+    const auto dry = *try_claim("one");
+    ASSERT_TRUE(dry.run.dry_run);
+    auto over = ended(outcome);
+    over.next_due = soon() + std::chrono::hours(24);
+    over.failures = 7;
+    must(store->finish(dry.lease, over));
+    const auto status = must(store->status(acme)).at(0);
+    EXPECT_EQ(status.next_run, end.next_due);
+    EXPECT_EQ(status.failures, 2u);
+  }
+  EXPECT_TRUE(try_claim("one").has_value()) << "what was due is due";
+}
+
+TEST_F(WorkTest, AnAppliedApprovalLeavesNoEqualPlanWaiting) {
+  make_source(acme, "corp");
+  const auto hold = [&](char hash) {
+    const auto work = *try_claim("one");
+    auto end = ended(Outcome::Held);
+    end.plan->hash = std::string(64, hash);
+    end.approval_expires_at = soon();
+    must(stage(work)->keep(end));
+    return work.run.id;
+  };
+  const auto first = hold('a');
+  must(store->approve_run(acme, first, std::string(64, 'a'), kSomebody));
+  // A scheduled run that came before the approval's own: in the store's eyes nothing waits, so its equal plan does.
+  sql("UPDATE rosterd.run SET outcome = 8 WHERE outcome = 1");
+  const auto second = hold('a');
+  sql("UPDATE rosterd.run SET outcome = 1 WHERE outcome = 8");
+  ASSERT_EQ(must(store->status(acme)).at(0).held->id, second);
+  const auto approved = *try_claim("one");
+  ASSERT_EQ(approved.run.id, first);
+  auto good = ended(Outcome::Applied);
+  good.complete = false;
+  good.approved = true;
+  auto plan = stage(approved);
+  must(plan->user(of(ChangeKind::Added, next_id(), person("ada"))));
+  ASSERT_OK(plan->apply(good));
+  EXPECT_FALSE(must(store->status(acme)).at(0).held.has_value());
+  EXPECT_EQ(must(store->run(acme, second)).reason, "superseded");
 }
 
 TEST_F(WorkTest, TheSweepMarksWhatNobodyHoldsAnyMore) {
