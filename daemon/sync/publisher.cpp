@@ -9,118 +9,242 @@ namespace {
 
 // A replaced snapshot of this size is given back to the system at once; for small ones that would be slower than keeping the pages.
 constexpr std::uint64_t kTrimAbove = 16ULL << 20;
+constexpr Millis kFirstPause{1'000}, kLongestPause{60'000};
+
+struct TooLarge {};
+
+/// Passes rows on to a builder; throws TooLarge when there are more of them than it was told to take.
+class Sized final : public AuthorizationSink {
+ public:
+  Sized(rbac::Builder& builder, std::optional<std::uint64_t> at_most) : builder_(builder), at_most_(at_most) {}
+  void begin(const Revision& revision, bool tenant_enabled, std::uint64_t users, std::uint64_t groups, std::uint64_t edges) override {
+    objects = users + groups + edges;
+    if (at_most_ && objects > *at_most_) throw TooLarge{};
+    builder_.begin(revision, tenant_enabled, users, groups, edges);
+  }
+  void user(PrincipalId id, std::string_view username, std::string_view email, bool active, bool super_admin) override {
+    builder_.user(id, username, email, active, super_admin);
+  }
+  void group(PrincipalId id, std::string_view folded_name, std::string_view name, bool active) override {
+    builder_.group(id, folded_name, name, active);
+  }
+  void service_account(PrincipalId id, std::string_view name, bool enabled) override { builder_.service_account(id, name, enabled); }
+  void edge(PrincipalId group, PrincipalId member) override { builder_.edge(group, member); }
+  void role(const Role& role) override { builder_.role(role); }
+  void binding(const Binding& binding) override { builder_.binding(binding); }
+
+  std::uint64_t objects = 0;
+
+ private:
+  rbac::Builder& builder_;
+  const std::optional<std::uint64_t> at_most_;
+};
 
 }  // namespace
 
-Publisher::Publisher(Store& store, Snapshots& snapshots, std::shared_ptr<const rbac::Catalogue> catalogue, Millis poll)
-    : store_(store), snapshots_(snapshots), catalogue_(std::move(catalogue)), poll_(poll) {}
+// ---- the queue ------------------------------------------------------------------------------------------------------------------
+
+void Publisher::Queue::add(const TenantId& tenant) {
+  if (!waiting.insert(tenant).second || building.contains(tenant)) return;
+  lanes[large.contains(tenant) ? Large : Small].push_back(tenant);
+}
+
+std::optional<TenantId> Publisher::Queue::take(bool only_small) {
+  // Large ones first for whoever may build them: the other builder has nothing but small ones to do.
+  auto& lane = !only_small && !lanes[Large].empty() ? lanes[Large] : lanes[Small];
+  if (lane.empty()) return std::nullopt;
+  auto tenant = std::move(lane.front());
+  lane.pop_front();
+  waiting.erase(tenant);
+  building.insert(tenant);
+  return tenant;
+}
+
+void Publisher::Queue::built(const TenantId& tenant) {
+  building.erase(tenant);
+  if (waiting.erase(tenant) > 0) add(tenant);
+}
+
+// ---- threads --------------------------------------------------------------------------------------------------------------------
+
+Publisher::Publisher(Store& store, Snapshots& snapshots, std::shared_ptr<const rbac::Catalogue> catalogue, PublisherOptions options)
+    : store_(store), snapshots_(snapshots), catalogue_(std::move(catalogue)), options_(options) {}
 
 Publisher::~Publisher() { stop(); }
 
-Result<void> Publisher::start() {
+Result<void> Publisher::start(const std::stop_token& stop, const Progress& progress) {
   const auto revisions = store_.revisions();
   if (!revisions) return fail(revisions.error(), "reading the revisions of all tenants");
+  std::size_t published = 0;
   for (const auto& one : *revisions) {
-    known_.insert(one.tenant);
-    const auto published = publish(one.tenant);
-    if (!published && published.error().code != Errc::NotFound) return fail(published.error(), "publishing tenant {}", one.tenant.value);
+    if (stop.stop_requested()) return fail(Errc::Stopped, "stopped while publishing snapshots");
+    const auto there = snapshots_.find(one.tenant);  // of a start that the store's absence cut short
+    if (!there || there->snapshot->revision() < one.revision) {
+      const auto done = publish(one.tenant, std::nullopt);
+      if (!done && done.error().code == Errc::Unavailable) return fail(done.error(), "publishing tenant {}", one.tenant.value);
+      note(one.tenant, done);
+    }
+    if (progress) progress(++published, revisions->size());
   }
-  thread_ = std::jthread([this](std::stop_token stop) { follow(stop); });
+  looked_ = Steady::now();
+  for (const bool only_small : {false, true})
+    builders_.emplace_back([this, only_small](const std::stop_token& end) { build(end, only_small); });
+  follower_ = std::jthread([this](const std::stop_token& end) { follow(end); });
   return {};
 }
 
 void Publisher::stop() {
-  thread_.request_stop();
-  if (thread_.joinable()) thread_.join();
+  follower_.request_stop();
+  for (auto& builder : builders_) builder.request_stop();
+  if (follower_.joinable()) follower_.join();
+  builders_.clear();  // joins
 }
 
 void Publisher::changed(const TenantId& tenant) {
   {
     const std::lock_guard lock(mutex_);
-    waiting_.insert(tenant);
+    queue_.add(tenant);
   }
-  wake_.notify_one();
+  wake_.notify_all();
 }
 
-void Publisher::follow(std::stop_token stop) {
-  auto next_look = std::chrono::steady_clock::now() + poll_;
-  while (!stop.stop_requested()) {
-    last_tick_ = std::chrono::steady_clock::now();
-    std::set<TenantId> now;
+std::chrono::steady_clock::time_point Publisher::last_tick() const {
+  auto oldest = looked_.load();
+  for (const auto& began : began_) oldest = std::min(oldest, began.load());
+  return oldest;
+}
+
+void Publisher::build(const std::stop_token& stop, bool only_small) {
+  auto& began = began_[only_small ? Small : Large];
+  while (true) {
+    std::optional<TenantId> tenant;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait_until(lock, stop, next_look, [&] { return !waiting_.empty(); });
-      now.swap(waiting_);
+      wake_.wait(lock, stop, [&] { return (tenant = queue_.take(only_small)).has_value(); });
+      if (stop.stop_requested() || !tenant) return;
     }
-    for (const auto& tenant : now) {
-      if (stop.stop_requested()) return;
-      known_.insert(tenant);
-      try_publish(tenant);
+    began = Steady::now();
+    try {
+      note(*tenant, publish(*tenant, only_small ? std::optional(options_.small) : std::nullopt));
+    } catch (const TooLarge&) {
+      const std::lock_guard lock(mutex_);  // it has grown since it was looked at last: the other builder's
+      queue_.large.insert(*tenant);
+      queue_.add(*tenant);
+    } catch (const std::bad_alloc&) {
+      note(*tenant, fail(Errc::Internal, "out of memory"));
     }
-    if (stop.stop_requested() || std::chrono::steady_clock::now() < next_look) continue;
+    began = Steady::time_point::max();
+    {
+      const std::lock_guard lock(mutex_);
+      queue_.built(*tenant);
+    }
+    wake_.notify_all();
+  }
+}
+
+void Publisher::follow(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    looked_ = Steady::now();
     const auto looked = look();
     if (!looked && !away_)
       log::error("publisher.store_unavailable", {log::field("error", looked.error().what)});
     else if (looked && away_)
       log::info("publisher.store_back");
     away_ = !looked;
-    next_look = std::chrono::steady_clock::now() + poll_;
+    std::unique_lock lock(mutex_);
+    wake_.wait_until(lock, stop, looked_.load() + options_.poll, [] { return false; });
   }
 }
 
 Result<void> Publisher::look() {
   const auto revisions = store_.revisions();
   if (!revisions) return fail(revisions.error());
-  auto gone = known_;
+  bool found_work = false;
+  std::set<TenantId> gone;
+  {
+    const std::lock_guard lock(mutex_);
+    gone = queue_.known;
+  }
   for (const auto& one : *revisions) {
     gone.erase(one.tenant);
-    known_.insert(one.tenant);
     const auto published = snapshots_.find(one.tenant);
     if (published && published->snapshot->revision() >= one.revision) {
       snapshots_.confirm(one.tenant);
-    } else {
-      try_publish(one.tenant);
+      continue;
     }
+    const std::lock_guard lock(mutex_);
+    queue_.known.insert(one.tenant);
+    const auto failing = queue_.failing.find(one.tenant);
+    // What a build in progress does not bring, the next look finds.
+    if (queue_.building.contains(one.tenant) || (failing != queue_.failing.end() && Steady::now() < failing->second.again)) continue;
+    queue_.add(one.tenant);
+    found_work = true;
   }
+  if (found_work) wake_.notify_all();
   for (const auto& tenant : gone) {
     snapshots_.forget(tenant);
-    known_.erase(tenant);
-    failing_.erase(tenant);
+    {
+      const std::lock_guard lock(mutex_);
+      queue_.known.erase(tenant);
+      queue_.failing.erase(tenant);
+      queue_.large.erase(tenant);
+    }
     log::info("snapshot.forgotten", {log::field("tenant", tenant.value)});
   }
   return {};
 }
 
-Result<void> Publisher::publish(const TenantId& tenant) {
-  const auto started = std::chrono::steady_clock::now();
+// ---- one snapshot ---------------------------------------------------------------------------------------------------------------
+
+Result<void> Publisher::publish(const TenantId& tenant, std::optional<std::uint64_t> at_most) {
+  const auto started = Steady::now();
   const auto builder = rbac::make_builder(catalogue_);
-  if (auto ok = store_.load_authorization(tenant, *builder); !ok) return fail(ok.error(), "loading the authorization of {}", tenant.value);
+  Sized sink(*builder, at_most);
+  if (auto ok = store_.load_authorization(tenant, sink); !ok) return fail(ok.error(), "loading the authorization of {}", tenant.value);
+  {
+    const std::lock_guard lock(mutex_);
+    if (sink.objects > options_.small)
+      queue_.large.insert(tenant);
+    else
+      queue_.large.erase(tenant);
+  }
   auto snapshot = builder->finish();
   if (!snapshot) return fail(snapshot.error(), "compiling the snapshot of {}", tenant.value);
   const auto revision = (*snapshot)->revision();
   const auto stats = (*snapshot)->stats();
-  snapshots_.publish(tenant, std::move(*snapshot));
+  if (!snapshots_.publish(tenant, std::move(*snapshot))) return {};
   if (stats.bytes >= kTrimAbove) malloc_trim(0);
   log::info("snapshot.published",
             {log::field("tenant", tenant.value), log::field("revision", text(revision)), log::field("users", stats.users),
              log::field("groups", stats.groups), log::field("edges", stats.edges), log::field("bindings", stats.bindings),
-             log::field("bytes", stats.bytes),
-             log::field("ms", std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - started).count())});
+             log::field("bytes", stats.bytes), log::field("ms", std::chrono::duration_cast<Millis>(Steady::now() - started).count())});
   return {};
 }
 
-/// A tenant that cannot be published keeps its old snapshot, whose age says so; the next look tries again.
-void Publisher::try_publish(const TenantId& tenant) {
-  const auto published = publish(tenant);
-  if (published) {
-    failing_.erase(tenant);
-  } else if (published.error().code == Errc::NotFound) {
+/// A tenant that cannot be published keeps its old snapshot, whose age says so, and is tried again when it changes or after a while.
+void Publisher::note(const TenantId& tenant, const Result<void>& published) {
+  std::unique_lock lock(mutex_);
+  if (!published && published.error().code == Errc::NotFound) {
+    queue_.known.erase(tenant);
+    queue_.failing.erase(tenant);
+    queue_.large.erase(tenant);
+    lock.unlock();
     snapshots_.forget(tenant);
-    known_.erase(tenant);
-    failing_.erase(tenant);
-  } else if (failing_.insert(tenant).second) {
-    log::error("snapshot.failed", {log::field("tenant", tenant.value), log::field("error", published.error().what)});
+    return;
   }
+  // Also when it was deleted during the build: the next look finds that out.
+  queue_.known.insert(tenant);
+  if (published) {
+    queue_.failing.erase(tenant);
+    return;
+  }
+  auto [failure, is_new] = queue_.failing.try_emplace(tenant, Queue::Failure{.again = {}, .pause = kFirstPause});
+  // A store that is away may be back at any moment; rows that contradict each other will hardly be better a second later.
+  const bool away = published.error().code == Errc::Unavailable;
+  if (!is_new) failure->second.pause = away ? kFirstPause : std::min(2 * failure->second.pause, kLongestPause);
+  failure->second.again = Steady::now() + failure->second.pause;
+  lock.unlock();
+  if (is_new) log::error("snapshot.failed", {log::field("tenant", tenant.value), log::field("error", published.error().what)});
 }
 
 }  // namespace rosterd::sync

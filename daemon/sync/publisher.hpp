@@ -1,13 +1,19 @@
 #pragma once
-// Revisions come in (a commit here, a poll for commits elsewhere), published snapshots go out: one build at a time, so that memory peaks
-// at the old snapshot plus the new one. How a snapshot is compiled is rbac's business, who reads it daemon/http's.
+// Revisions come in (a commit here, a poll for commits elsewhere), published snapshots go out. Two builders, one of which takes small
+// tenants only: a right that is revoked in a small tenant never waits for a million users elsewhere, and memory peaks at one large snapshot
+// beside its predecessor. How a snapshot is compiled is rbac's business, who reads it daemon/http's.
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <thread>
+#include <vector>
 
 #include "daemon/sync/snapshots.hpp"
 #include "rbac/catalogue.hpp"
@@ -16,40 +22,70 @@
 
 namespace rosterd::sync {
 
+struct PublisherOptions {
+  Millis poll{1'000};
+  std::uint64_t small = 50'000;  ///< users, groups and memberships up to which a tenant is small: a tenth of a second to build
+};
+
 class Publisher {
  public:
-  Publisher(Store& store, Snapshots& snapshots, std::shared_ptr<const rbac::Catalogue> catalogue, Millis poll = Millis{1000});
+  using Progress = std::function<void(std::size_t published, std::size_t of)>;
+
+  Publisher(Store& store, Snapshots& snapshots, std::shared_ptr<const rbac::Catalogue> catalogue, PublisherOptions options = {});
   ~Publisher();
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
 
-  /// Publishes every tenant, then goes on in a thread. Ready to answer when this returns.
-  [[nodiscard]] Result<void> start();
+  /// Publishes every tenant, then goes on in threads. Ready to answer when this returns. A tenant that cannot be published
+  /// (snapshot.failed) keeps nobody else from it and is tried again later. Unavailable when the store is: another call goes on where this
+  /// one ended. Stopped when `stop` is requested meanwhile.
+  [[nodiscard]] Result<void> start(const std::stop_token& stop = {}, const Progress& progress = {});
   /// The tenant has a new revision: publish it now. Returns at once.
   void changed(const TenantId& tenant);
   void stop();
-  /// When the thread last came round: a sign of life for the watchdog.
-  [[nodiscard]] std::chrono::steady_clock::time_point last_tick() const { return last_tick_; }
+  /// When the thread last came round that did so longest ago: a sign of life for the watchdog.
+  [[nodiscard]] std::chrono::steady_clock::time_point last_tick() const;
 
  private:
-  void follow(std::stop_token stop);
+  using Steady = std::chrono::steady_clock;
+  enum Lane : std::size_t { Small, Large, kLanes };
+  /// Tenants on their way to a builder. One is built by one thread at a time, so that its snapshots come in the order of their revisions.
+  struct Queue {
+    std::array<std::deque<TenantId>, kLanes> lanes;
+    std::set<TenantId> waiting;  ///< in a lane, or to be put there when the build in progress has ended
+    std::set<TenantId> building;
+    std::set<TenantId> large;  ///< by what they held last
+    std::set<TenantId> known;  ///< exist, as far as we know
+    struct Failure {
+      Steady::time_point again;
+      Millis pause;
+    };
+    std::map<TenantId, Failure> failing;  ///< reported already
+
+    void add(const TenantId& tenant);
+    [[nodiscard]] std::optional<TenantId> take(bool only_small);
+    void built(const TenantId& tenant);
+  };
+
+  void follow(const std::stop_token& stop);
+  void build(const std::stop_token& stop, bool only_small);
   /// One look at all revisions.
   [[nodiscard]] Result<void> look();
-  [[nodiscard]] Result<void> publish(const TenantId& tenant);
-  void try_publish(const TenantId& tenant);
+  [[nodiscard]] Result<void> publish(const TenantId& tenant, std::optional<std::uint64_t> at_most);
+  void note(const TenantId& tenant, const Result<void>& published);
 
   Store& store_;
   Snapshots& snapshots_;
   std::shared_ptr<const rbac::Catalogue> catalogue_;
-  Millis poll_;
+  const PublisherOptions options_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  std::set<TenantId> waiting_;  // under mutex_
-  std::set<TenantId> known_;    // of the thread (and of start() before it)
-  std::set<TenantId> failing_;  // reported already
-  bool away_ = false;           // the store; reported already
-  std::atomic<std::chrono::steady_clock::time_point> last_tick_{std::chrono::steady_clock::now()};
-  std::jthread thread_;
+  Queue queue_;        // under mutex_
+  bool away_ = false;  // of the thread that looks: the store; reported already
+  std::atomic<Steady::time_point> looked_{Steady::now()};
+  std::array<std::atomic<Steady::time_point>, kLanes> began_{Steady::time_point::max(), Steady::time_point::max()};  // of the builders
+  std::jthread follower_;
+  std::vector<std::jthread> builders_;
 };
 
 }  // namespace rosterd::sync

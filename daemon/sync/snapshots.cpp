@@ -22,15 +22,17 @@ std::optional<Published> Snapshots::wait_for(const TenantId& tenant, const Revis
   return found;
 }
 
-void Snapshots::publish(const TenantId& tenant, std::shared_ptr<const rbac::Snapshot> snapshot) {
+bool Snapshots::publish(const TenantId& tenant, std::shared_ptr<const rbac::Snapshot> snapshot) {
   std::shared_ptr<const rbac::Snapshot> old;  // freed after the lock is: taking a large one apart takes a while
   {
     const std::unique_lock lock(mutex_);
     auto& entry = by_tenant_[tenant];
+    if (entry.snapshot && snapshot->revision() < entry.snapshot->revision()) return false;
     old = std::exchange(entry.snapshot, std::move(snapshot));
     entry.seen = std::chrono::steady_clock::now();
   }
   published_.notify_all();
+  return true;
 }
 
 void Snapshots::confirm(const TenantId& tenant) {

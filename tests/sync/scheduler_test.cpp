@@ -352,7 +352,7 @@ TEST_F(SchedulerTest, TheStoreGoingAwayStopsNoThreadAndIsRecoveredFrom) {
   ASSERT_TRUE(account);
   admin_ = account->id;
   sync::Snapshots snapshots;
-  publisher_ = std::make_unique<sync::Publisher>(*store_, snapshots, rbac::Catalogue::built_in(), 100ms);
+  publisher_ = std::make_unique<sync::Publisher>(*store_, snapshots, rbac::Catalogue::built_in(), sync::PublisherOptions{.poll = 100ms});
   ScriptedDirectory directory;
   fill(directory, 2);
   const auto source = tenant("acme", directory);
