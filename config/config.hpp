@@ -131,6 +131,9 @@ using Environment = std::function<std::optional<std::string>(std::string_view na
 /// What is allowed but deserves a look, such as plain HTTP on an outside address.
 [[nodiscard]] std::vector<std::string> warnings(const Config& config);
 
+/// Connections one rosterd opens to PostgreSQL at most: for requests, two a sync, one for leases, three for snapshots.
+[[nodiscard]] std::uint32_t connections_needed(const Config& config);
+
 /// Which settings differ between two configurations, sorted into those a reload can change and those that need a restart.
 struct Changes {
   std::vector<std::string> reloaded;

@@ -1,6 +1,7 @@
 #include "config/settings.hpp"
 
 #include <array>
+#include <charconv>
 #include <limits>
 #include <numeric>
 
@@ -381,8 +382,22 @@ std::vector<std::string> warnings(const Config& config) {
   for (const auto& [path, url, file] : {std::tuple{"database.url", &config.database.url, "database.password_file"},
                                         std::tuple{"database.owner_url", &config.database.owner_url, "database.owner_password_file"}})
     if (without_password(*url) != *url) found.push_back(fmt::format("{}: holds a password; {} keeps it out of this file", path, file));
+  if (const auto own = config.embedded.settings.find("max_connections");
+      config.database.is_embedded() && own != config.embedded.settings.end()) {
+    std::uint32_t count = 0;
+    const auto& text = own->second;
+    const bool is_number = std::from_chars(text.data(), text.data() + text.size(), count).ec == std::errc();
+    if (is_number && count < connections_needed(config))
+      found.push_back(
+          fmt::format("database.embedded.settings: max_connections = {} is less than the {} that database.connections and sync.workers "
+                      "come to; take it "
+                      "out, and rosterd chooses",
+                      count, connections_needed(config)));
+  }
   return found;
 }
+
+std::uint32_t connections_needed(const Config& config) { return config.database.connections + 2 * config.sync.workers + 1 + 3; }
 
 std::string effective(const Config& config) {
   std::string out, section;

@@ -9,6 +9,7 @@
 #include "schema/core/log.hpp"
 #include "schema/postgres/embedded_files.hpp"
 #include "schema/postgres/embedded_supervisor.hpp"
+#include "schema/postgres/line.hpp"
 
 namespace rosterd {
 namespace {
@@ -35,10 +36,13 @@ Result<std::string> ask(PGconn* connection, const std::string& sql) {
 }
 
 /// Roles and database, made one by one when absent: a start that was cut off is completed by the next.
-Result<void> ensure_database(const std::string& superuser_url) {
-  const Connection connection(PQconnectdb(superuser_url.c_str()), &PQfinish);
+Result<void> ensure_database(const std::string& superuser_url, const std::stop_token& stop) {
+  const Connection connection(PQconnectdb((superuser_url + "&connect_timeout=10").c_str()), &PQfinish);
   if (PQstatus(connection.get()) != CONNECTION_OK)
     return fail(Errc::Unavailable, "connecting to the embedded PostgreSQL: {}", PQerrorMessage(connection.get()));
+  postgres::Line line;
+  line.opened(PQsocket(connection.get()));
+  const std::stop_callback cut(stop, [&] { line.cut(); });
   struct Step {
     std::string exists, make;
   };
@@ -88,6 +92,9 @@ Result<std::unique_ptr<EmbeddedPostgres>> EmbeddedPostgres::start(Options option
   if (!socket) return fail(socket.error());
   server->socket_dir_ = socket->path;
   server->remove_socket_dir_ = socket->temporary;
+  // Beside rosterd's own: those reserved for the superuser, a dump, a curious operator.
+  constexpr unsigned kOthers = 12, kLeast = 50;
+  options.settings.try_emplace("max_connections", std::to_string(std::max(kLeast, options.connections + kOthers)));
   if (const auto written = postgres::write_configuration(*installation, data_dir, *socket, options.settings, *as, stop); !written)
     return fail(written.error());
 
@@ -95,7 +102,9 @@ Result<std::unique_ptr<EmbeddedPostgres>> EmbeddedPostgres::start(Options option
     Supervisor(*owner, installation, as, data_dir).run(std::move(end));
   });
   if (const auto running = server->wait_until_running(options.start_timeout, stop); !running) return fail(running.error());
-  if (const auto made = ensure_database(server->superuser_url()); !made) return fail(made.error(), "preparing the database");
+  const auto made = ensure_database(server->superuser_url(), stop);
+  if (stop.stop_requested()) return fail(Errc::Stopped, "starting the embedded PostgreSQL was stopped");
+  if (!made) return fail(made.error(), "preparing the database");
   return server;
 }
 

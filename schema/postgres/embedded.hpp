@@ -25,7 +25,8 @@ class EmbeddedPostgres {
     std::filesystem::path state_dir;                ///< made when absent (0700); holds data/, the lock, and run/ with the socket
     std::filesystem::path bin_dir{};                ///< empty = the newest /usr/lib/postgresql/*/bin of version 15 or later
     std::string run_as = "postgres";                ///< system user, used only when we are root: PostgreSQL refuses to run as root
-    std::map<std::string, std::string> settings{};  ///< PostgreSQL's own, over the defaults of embedded.cpp
+    std::map<std::string, std::string> settings{};  ///< PostgreSQL's own, over the defaults of embedded_files.cpp
+    unsigned connections = 0;                       ///< that are opened at most; there is room for these and a few of an operator's
     Millis start_timeout{60'000};                   ///< crash recovery included
   };
   enum class State { Starting, Running, Restarting, Stopped };

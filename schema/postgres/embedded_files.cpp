@@ -116,7 +116,6 @@ constexpr std::pair<std::string_view, std::string_view> kSettings[] = {
     {"port", "5432"},
     {"unix_socket_permissions", "0700"},
     {"cluster_name", "rosterd"},
-    {"max_connections", "50"},
     // A first load writes a few gigabytes in one go: large checkpoints, compressed full-page images. Safety is left as it is: fsync,
     // full_page_writes and synchronous_commit are on.
     {"shared_buffers", "256MB"},

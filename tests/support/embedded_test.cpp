@@ -91,6 +91,17 @@ TEST_F(Embedded, GivesAnOwnerAndAnApplicationRoleWithoutPrivilegesOnASafelyTuned
   EXPECT_EQ(PrivatePostgres::query(server->app_url(), "CREATE TEMPORARY TABLE mine(a int); SELECT count(*) FROM mine"), "0");
 }
 
+TEST_F(Embedded, HasRoomForAllConnectionsThatWillBeOpened) {
+  auto many = options();
+  many.connections = 90;
+  const auto limit = [](const std::unique_ptr<EmbeddedPostgres>& server) {
+    return std::stoi(PrivatePostgres::query(server->app_url(), "SHOW max_connections"));
+  };
+  EXPECT_GE(limit(started(many)), 90 + 10);
+  many.settings["max_connections"] = "60";
+  EXPECT_EQ(limit(started(many)), 60) << "the operator's word is the last";
+}
+
 TEST_F(Embedded, OnlyItsUserEntersItsFolders) {
   const auto server = started(options());
   for (const char* folder : {"", "data", "run"}) {
