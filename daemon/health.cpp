@@ -25,6 +25,7 @@ void Health::watch(std::stop_token stop) {
     bool all = true;
     for (const auto& probe : probes_) {
       const auto alive = probe.is_alive();
+      if (stop.stop_requested()) return;  // parts that end may be silent
       all = all && alive.has_value();
       if (!alive && silent.insert(probe.part).second)
         log::error("daemon.part_silent", {log::field("part", probe.part), log::field("detail", alive.error().what)});

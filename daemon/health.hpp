@@ -31,6 +31,8 @@ struct HealthOptions {
 class Health {
  public:
   Health(std::vector<Probe> probes, HealthOptions options);
+  /// No more rounds; does not wait for a probe in progress, which only the destructor does.
+  void stop() { thread_.request_stop(); }
 
  private:
   void watch(std::stop_token stop);

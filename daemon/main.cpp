@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <cstdio>
 
 #include "config/config.hpp"
@@ -62,15 +63,24 @@ void reload(Service& service, const std::string& file) {
   notify::ready(service.status());
 }
 
-/// Runs `work` while another thread waits for signals: SIGTERM and SIGINT request the stop that `work` is given.
+/// What signals asked for while main was busy.
+struct Asked {
+  std::stop_source stop;             ///< SIGTERM, SIGINT
+  std::atomic<bool> reload = false;  ///< SIGHUP
+};
+
+/// Runs `work` while another thread waits for signals and notes them in `asked`. None is lost: what comes after `work` waits for the next
+/// wait.
 template <class Work>
-auto interruptible(const SignalSet& signals, const Work& work) {
-  std::stop_source interrupted;
+auto interruptible(const SignalSet& signals, Asked& asked, const Work& work) {
   const std::jthread listener([&](std::stop_token over) {
     while (const auto signal = signals.wait(over))
-      if (*signal != SIGHUP) interrupted.request_stop();
+      if (*signal == SIGHUP)
+        asked.reload = true;
+      else
+        asked.stop.request_stop();
   });
-  return work(interrupted.get_token());
+  return work(asked.stop.get_token());
 }
 
 int run(const SignalSet& signals, const std::string& file) {
@@ -79,7 +89,13 @@ int run(const SignalSet& signals, const std::string& file) {
   start_logging(*config);
   log::info("daemon.starting", {log::field("version", ROSTERD_VERSION), log::field("config", config->file), log::field("pid", ::getpid())});
 
-  auto service = interruptible(signals, [&](std::stop_token stop) { return Service::start(*config, std::move(stop)); });
+  Asked starting;
+  const std::stop_callback told(starting.stop.get_token(), [] {
+    log::info("daemon.stopping");
+    notify::stopping("giving up the start");
+    notify::extend_timeout(std::chrono::minutes(2));  // the embedded PostgreSQL may be up
+  });
+  auto service = interruptible(signals, starting, [&](std::stop_token stop) { return Service::start(*config, std::move(stop)); });
   if (!service) {
     if (service.error().code == Errc::Stopped)
       log::info("daemon.stopped");
@@ -88,15 +104,18 @@ int run(const SignalSet& signals, const std::string& file) {
     notify::status(service.error().what);
     return exit_status(service.error().code);
   }
-  log::info("daemon.ready", {log::field("port", (*service)->port())});
-  notify::ready((*service)->status());
-
-  while (signals.wait() == SIGHUP) reload(**service, file);
-
-  log::info("daemon.stopping");
-  notify::stopping("finishing requests");
-  return interruptible(signals, [&](std::stop_token hurry) {
-    if ((*service)->stop(std::move(hurry)) > 0) {
+  // A signal may also have come when nothing of the start looked for it any more.
+  if (!starting.stop.stop_requested()) {
+    log::info("daemon.ready", {log::field("port", (*service)->port())});
+    notify::ready((*service)->status());
+    if (starting.reload) reload(**service, file);
+    while (signals.wait() == SIGHUP) reload(**service, file);
+    log::info("daemon.stopping");
+    notify::stopping("finishing requests");
+  }
+  Asked ending;
+  return interruptible(signals, ending, [&](std::stop_token hurry) {
+    if (!(*service)->stop(std::move(hurry))) {
       (*service)->leave();
       log::info("daemon.stopped");
       std::_Exit(EX_OK);  // threads that would not end still use what a return would destroy

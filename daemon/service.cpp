@@ -14,6 +14,7 @@
 #include "daemon/http/server.hpp"
 #include "daemon/instance_lock.hpp"
 #include "daemon/notify.hpp"
+#include "daemon/options.hpp"
 #include "daemon/secrets.hpp"
 #include "daemon/store_watch.hpp"
 #include "daemon/sync/housekeeper.hpp"
@@ -32,15 +33,12 @@ namespace {
 constexpr Millis kSilence{5 * 60'000};
 // The first tries come quickly, since a database that starts together with us is there within seconds.
 constexpr Millis kFirstPause{250}, kLongestPause{5'000};
-
-connectors::ConnectorOptions connector_options(const config::Config& config) {
-  return {.allowed_networks = config.sync.allowed_networks,
-          .connect_timeout = config.sync.connect_timeout,
-          .operation_timeout = config.sync.operation_timeout,
-          .read_deadline = config.sync.read_deadline,
-          .max_message_bytes = config.sync.max_message,
-          .page_size = config.sync.page_size};
-}
+// Once the end waits no longer, a call to the store has this long: enough to write down that a run was abandoned.
+constexpr Millis kLastCall{1'000};
+// Closing the store and stopping the embedded PostgreSQL, in the roughest manner at last.
+constexpr Millis kToClose{120'000};
+// Publishing a tenant at the start.
+constexpr Millis kToPublish{5 * 60'000};
 
 /// Host, process and something random: lease rows tell who holds them, and a process id that comes again is still somebody else.
 std::string lease_holder() {
@@ -88,6 +86,7 @@ auto until_available(std::string_view doing, const std::stop_token& stop, const 
   auto wait = kFirstPause;
   for (bool away = false;; away = true) {
     auto result = attempt();
+    if (!result && stop.stop_requested()) return fail(Errc::Stopped, "stopped while {}", doing);
     if (result || result.error().code != Errc::Unavailable) {
       if (away && result) log::info("store.back");
       return result;
@@ -131,12 +130,20 @@ struct Service::Parts {
   std::unique_ptr<http::Server> http;
   std::unique_ptr<StoreWatch> store_watch;
   std::unique_ptr<Health> health;
+  struct Closing {  // of the API, by a thread: it takes as long as the requests that are being answered
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    bool over = false;  // under mutex
+    std::jthread thread;
+  } closing;
 
   Result<void> open_store(const std::stop_token& stop);
   Result<void> start_sync(const std::stop_token& stop);
   Result<void> set_up(const std::stop_token& stop);
   Result<void> open_port();
   void watch(const Service& service);
+  void close_port();
+  [[nodiscard]] bool port_is_closed(const std::stop_token& hurry, std::chrono::steady_clock::time_point until);
   [[nodiscard]] std::string store_state() const;
 };
 
@@ -152,6 +159,7 @@ Result<void> Service::Parts::open_store(const std::stop_token& stop) {
                                             .bin_dir = config.embedded.bin_directory,
                                             .run_as = config.embedded.run_as,
                                             .settings = config.embedded.settings,
+                                            .connections = config::connections_needed(config),
                                             .start_timeout = config.embedded.start_timeout},
                                            stop);
     if (!started) return fail(started.error(), "starting the embedded PostgreSQL");
@@ -164,7 +172,7 @@ Result<void> Service::Parts::open_store(const std::stop_token& stop) {
                              .pool_size = config.database.connections,
                              .connect_timeout = config.database.connect_timeout,
                              .statement_timeout = config.database.statement_timeout};
-  auto opened = until_available("opening the store", stop, [&] { return PostgresStore::open(options); });
+  auto opened = until_available("opening the store", stop, [&] { return PostgresStore::open(options, stop); });
   if (!opened) return fail(opened.error(), "opening the store");
   store = std::move(*opened);
   return {};
@@ -173,14 +181,19 @@ Result<void> Service::Parts::open_store(const std::stop_token& stop) {
 Result<void> Service::Parts::start_sync(const std::stop_token& stop) {
   catalogue = rbac::Catalogue::built_in();
   publisher = std::make_unique<sync::Publisher>(*store, snapshots, catalogue);
-  if (auto ok = until_available("publishing snapshots", stop, [&] { return publisher->start(); }); !ok)
+  auto told = std::chrono::steady_clock::now();
+  const auto tell = [&](std::size_t published, std::size_t of) {
+    if (const auto now = std::chrono::steady_clock::now(); now - told >= std::chrono::seconds(1)) {
+      told = now;
+      notify::status(fmt::format("publishing snapshots: {} of {} tenants", published, of));
+      notify::extend_timeout(kToPublish);
+    }
+  };
+  if (auto ok = until_available("publishing snapshots", stop, [&] { return publisher->start(stop, tell); }); !ok)
     return fail(ok.error(), "publishing snapshots");
   connections = std::make_unique<Connections>(*secrets, connector_options(config));
-  sync::SchedulerOptions options;
+  auto options = scheduler_options(config);
   options.holder = lease_holder();
-  options.workers = config.sync.workers;
-  options.heartbeat = config.sync.lease_heartbeat;
-  options.lease = config.sync.lease_expiry;
   scheduler = std::make_unique<sync::Scheduler>(
       *store, clock, *publisher,
       [this](const TenantId& tenant, const Source& source, const SourceState& state) { return connections->make(tenant, source, state); },
@@ -274,9 +287,13 @@ Result<std::unique_ptr<Service>> Service::start(const config::Config& config, st
     parts->token_pepper = std::move(*pepper);
   }
   if (auto ok = parts->open_store(stop); !ok) return fail(ok.error());
-  if (auto ok = parts->set_up(stop); !ok) return fail(ok.error());
-  if (auto ok = parts->start_sync(stop); !ok) return fail(ok.error());
-  if (auto ok = parts->open_port(); !ok) return fail(ok.error());
+  {
+    const std::stop_callback cut(stop, [&] { parts->store->limit_calls(Millis(0)); });
+    if (auto ok = parts->set_up(stop); !ok) return fail(ok.error());
+    if (auto ok = parts->start_sync(stop); !ok) return fail(ok.error());
+    if (auto ok = parts->open_port(); !ok) return fail(ok.error());
+  }
+  if (stop.stop_requested()) return fail(Errc::Stopped, "stopped while starting");
   // Syncs begin when everything else stands, so that a start that fails half-way has claimed nothing.
   parts->scheduler->start();
   parts->housekeeper->start();
@@ -295,6 +312,7 @@ void Service::reload(const config::Config& next) {
   log::set_level(next.log.level);
   reload_tls(next.server);
   parts_->connections->set_options(connector_options(next));
+  parts_->scheduler->set_run_deadline(scheduler_options(next).run_deadline);
   for (const auto& setting : found.need_restart) log::warning("config.needs_restart", {log::field("setting", setting)});
   log::info("config.reloaded", {log::field("changed", fmt::format("{}", fmt::join(found.reloaded, ",")))});
   current.log.level = next.log.level;
@@ -317,26 +335,51 @@ void Service::reload_tls(const config::Server& next) {
   current.tls_key_file = next.tls_key_file;
 }
 
-std::size_t Service::stop(std::stop_token hurry) {
+void Service::Parts::close_port() {
+  closing.thread = std::jthread([this] {
+    http->stop();
+    {
+      const std::lock_guard mine(closing.mutex);
+      closing.over = true;
+    }
+    closing.changed.notify_all();
+  });
+}
+
+bool Service::Parts::port_is_closed(const std::stop_token& hurry, std::chrono::steady_clock::time_point until) {
+  std::unique_lock mine(closing.mutex);
+  return closing.changed.wait_until(mine, hurry, until, [this] { return closing.over; });
+}
+
+bool Service::stop(std::stop_token hurry) {
+  using std::chrono::steady_clock;
   auto& parts = *parts_;
-  const auto begun = std::chrono::steady_clock::now();
+  const auto begun = steady_clock::now();
+  const auto deadline = parts.config.sync.shutdown_deadline;
+  // Whatever the rest waits for, a second signal and the service manager's patience are seen to first.
+  notify::extend_timeout(deadline + sync::Scheduler::kToAbandon + kToClose);
+  const std::stop_callback quickly(hurry, [&] { parts.scheduler->hurry(); });
+  const auto cut = [&] { parts.store->limit_calls(kLastCall); };
   parts.http->set_ready(false);
+  parts.health->stop();
+  parts.close_port();
+  notify::status(fmt::format("stopping: {} running syncs may finish", parts.scheduler->running()));
+  const auto left = parts.scheduler->stop(deadline, cut);
+  bool closed = parts.port_is_closed(hurry, begun + deadline);
+  cut();
+  closed = closed || parts.port_is_closed({}, steady_clock::now() + sync::Scheduler::kToAbandon);
+  const auto took = [&] { return std::chrono::duration_cast<Millis>(steady_clock::now() - begun).count(); };
+  notify::extend_timeout(kToClose);
+  if (left > 0 || !closed) {
+    log::warning("daemon.left_behind", {log::field("runs", left), log::field("requests", !closed), log::field("ms", took())});
+    return false;
+  }
   parts.health.reset();
   parts.store_watch.reset();
-  parts.http->stop();
-  notify::status(fmt::format("stopping: {} running syncs may finish", parts.scheduler->running()));
-  const auto deadline = hurry.stop_requested() ? Millis(0) : parts.config.sync.shutdown_deadline;
-  notify::extend_timeout(deadline + Millis(60'000));
-  const std::stop_callback quickly(hurry, [&] { parts.scheduler->hurry(); });
-  const auto left = parts.scheduler->stop(deadline);
   parts.housekeeper->stop();
   parts.publisher->stop();
-  const auto took = std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - begun);
-  if (left > 0)
-    log::warning("daemon.left_behind", {log::field("runs", left), log::field("ms", took.count())});
-  else
-    log::info("daemon.parts_stopped", {log::field("ms", took.count())});
-  return left;
+  log::info("daemon.parts_stopped", {log::field("ms", took())});
+  return true;
 }
 
 void Service::leave() { parts_->embedded.reset(); }

@@ -125,7 +125,8 @@ Finished Engine::give_up(const Work& work, const Error& error, RunControl& contr
   if (lost) {
     end.outcome = Outcome::Abandoned;
     end.reason = "lease_lost";
-  } else if (control.cause() == StopCause::Shutdown && error.code == Errc::Stopped) {
+  } else if (control.cause() == StopCause::Shutdown && (error.code == Errc::Stopped || error.code == Errc::Unavailable)) {
+    // Unavailable is what a call to the store says that the end of the daemon has cut off.
     end.outcome = Outcome::Abandoned;
     end.reason = "shutdown";
     end.detail = "rosterd was stopped; nothing was applied";

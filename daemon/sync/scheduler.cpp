@@ -16,32 +16,49 @@ Scheduler::Scheduler(Store& store, const Clock& clock, Publisher& publisher, Con
       factory_(std::move(factory)),
       fingerprints_(std::move(fingerprints)),
       options_(std::move(options)),
-      engine_(store, clock, options_.engine) {}
+      engine_(store, clock, options_.engine),
+      run_deadline_(options_.run_deadline) {}
 
 Scheduler::~Scheduler() { (void)stop(Millis{0}); }
 
+Millis run_deadline(Millis read_deadline) {
+  constexpr Millis kBeside{3'600'000};
+  return 2 * read_deadline + kBeside;
+}
+
 void Scheduler::start() {
+  {
+    const std::lock_guard lock(mutex_);
+    dispatching_ = true;
+  }
   heart_ = std::jthread([this](std::stop_token stop) { beat(stop); });
   for (std::uint32_t at = 0; at < options_.workers; ++at) workers_.emplace_back([this](std::stop_token stop) { work(stop); });
   dispatcher_ = std::jthread([this](std::stop_token stop) { dispatch(stop); });
 }
 
-std::size_t Scheduler::stop(Millis deadline) {
-  const auto started = steady_clock::now();
-  dispatcher_.request_stop();
-  if (dispatcher_.joinable()) dispatcher_.join();  // from here on nothing new is claimed
+std::size_t Scheduler::stop(Millis deadline, const std::function<void()>& over) {
+  const auto until = steady_clock::now() + deadline;
+  dispatcher_.request_stop();  // from here on nothing new is claimed, only a claim that is under way may still bring a run
   std::size_t left = 0;
   {
+    const auto idle = [&] { return active_.empty() && !dispatching_; };
     std::unique_lock lock(mutex_);
-    changed_.wait_until(lock, started + deadline / 2, [&] { return active_.empty(); });
+    changed_.wait_until(lock, until, [&] { return idle() || hurried_; });
+    over_ = true;
     for (auto& [run, active] : active_) {
       active->control.because(StopCause::Shutdown);
       active->stop.request_stop();
     }
-    changed_.notify_all();
-    changed_.wait_until(lock, started + deadline, [&] { return active_.empty(); });
+    if (!idle()) {
+      lock.unlock();
+      changed_.notify_all();
+      if (over) over();
+      lock.lock();
+      changed_.wait_until(lock, steady_clock::now() + kToAbandon, idle);
+    }
     left = active_.size();
   }
+  if (dispatcher_.joinable()) dispatcher_.join();
   for (auto& worker : workers_) worker.request_stop();
   if (left == 0) {
     workers_.clear();  // joins
@@ -54,10 +71,7 @@ std::size_t Scheduler::stop(Millis deadline) {
 void Scheduler::hurry() {
   {
     const std::lock_guard lock(mutex_);
-    for (auto& [run, active] : active_) {
-      active->control.because(StopCause::Shutdown);
-      active->stop.request_stop();
-    }
+    hurried_ = true;
   }
   changed_.notify_all();
 }
@@ -116,6 +130,11 @@ void Scheduler::dispatch(std::stop_token stop) {
     changed_.wait_until(lock, stop, steady_clock::now() + options_.tick, [&] { return poked_; });
     poked_ = false;
   }
+  {
+    const std::lock_guard lock(mutex_);
+    dispatching_ = false;
+  }
+  changed_.notify_all();
 }
 
 bool Scheduler::claim_one() {
@@ -125,8 +144,13 @@ bool Scheduler::claim_one() {
   auto active = std::make_shared<Active>();
   active->work = std::move(**work);
   active->started = active->last_beat = steady_clock::now();
+  active->deadline = run_deadline_;
   {
     const std::lock_guard lock(mutex_);
+    if (over_) {
+      active->control.because(StopCause::Shutdown);
+      active->stop.request_stop();
+    }
     active_.emplace(active->work.run.id, active);
     queue_.push_back(std::move(active));
   }
@@ -189,31 +213,34 @@ void Scheduler::beat(std::stop_token stop) {
       const std::lock_guard lock(mutex_);
       for (const auto& [run, active] : active_) all.push_back(active);
     }
-    for (const auto& active : all) {
-      if (steady_clock::now() - active->started > options_.run_deadline && active->control.cause() == StopCause::None) {
+    // First what needs nobody: a store that is slow must not make a deadline late.
+    for (const auto& active : all)
+      if (steady_clock::now() - active->started > active->deadline && active->control.cause() == StopCause::None) {
         active->control.because(StopCause::Deadline);
         active->stop.request_stop();
       }
-      const auto beaten = store_.heartbeat(active->work.lease, options_.lease, active->control.json());
-      if (beaten) {
-        active->last_beat = steady_clock::now();
-        continue;
-      }
-      const bool gone = beaten.error().code == Errc::Conflict || beaten.error().code == Errc::NotFound;
-      if (!gone && steady_clock::now() - active->last_beat < options_.lease) continue;
-      bool still = false;  // it may have ended between the list and the beat, and then its lease is rightly gone
-      {
-        const std::lock_guard lock(mutex_);
-        still = active_.contains(active->work.run.id);
-      }
-      if (!still || active->control.cause() == StopCause::LeaseLost) continue;
-      log::warning("sync.lease_lost",
-                   {log::field("tenant", active->work.lease.tenant.value), log::field("source", active->work.source.name),
-                    log::field("run", text(active->work.run.id)), log::field("error", beaten.error().what)});
-      active->control.because(StopCause::LeaseLost);
-      active->stop.request_stop();
-    }
+    for (const auto& active : all) beat(*active);
   }
+}
+
+void Scheduler::beat(Active& active) {
+  const auto beaten = store_.heartbeat(active.work.lease, options_.lease, active.control.json());
+  if (beaten) {
+    active.last_beat = steady_clock::now();
+    return;
+  }
+  const bool gone = beaten.error().code == Errc::Conflict || beaten.error().code == Errc::NotFound;
+  if (!gone && steady_clock::now() - active.last_beat < options_.lease) return;
+  bool still = false;  // it may have ended between the list and the beat, and then its lease is rightly gone
+  {
+    const std::lock_guard lock(mutex_);
+    still = active_.contains(active.work.run.id);
+  }
+  if (!still || active.control.cause() == StopCause::LeaseLost) return;
+  log::warning("sync.lease_lost", {log::field("tenant", active.work.lease.tenant.value), log::field("source", active.work.source.name),
+                                   log::field("run", text(active.work.run.id)), log::field("error", beaten.error().what)});
+  active.control.because(StopCause::LeaseLost);
+  active.stop.request_stop();
 }
 
 }  // namespace rosterd::sync

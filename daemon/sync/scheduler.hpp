@@ -31,10 +31,14 @@ struct SchedulerOptions {
   Millis lease{30'000};
   Millis tick{1'000};                 ///< how often to look for work that nobody announced (another replica's API, a due source)
   Millis sweep{15'000};               ///< how often to look for runs whose holder has died
-  Millis run_deadline{3'900'000};     ///< one run, applying included; longer than a connector's read deadline
+  Millis run_deadline{3'600'000};     ///< reading and deciding of one run; see run_deadline()
   std::uint64_t trim_above = 50'000;  ///< give memory back to the system after runs that read more records
   EngineOptions engine;
 };
+
+/// Of a run whose directory may be read for `read_deadline`: it may be read twice (S8), and then who is missing is asked for and the plan
+/// made.
+[[nodiscard]] Millis run_deadline(Millis read_deadline);
 
 class Scheduler final : public SyncControl {
  public:
@@ -45,12 +49,16 @@ class Scheduler final : public SyncControl {
   Scheduler& operator=(const Scheduler&) = delete;
 
   void start();
-  /// Takes no new work, gives running syncs half of `deadline` to finish, then tells them to stop and waits for the rest of it. Gives the
-  /// number of runs that still have not ended (their leases expire; the destructor waits for their threads). A second call does nothing
-  /// new.
-  std::size_t stop(Millis deadline);
-  /// Tells running syncs to stop now. May be called while another thread is in stop(), which then returns sooner.
+  /// How long running syncs get, once stop() has told them to, to end and to write that down.
+  static constexpr Millis kToAbandon{5'000};
+  /// Takes no new work and gives running syncs `deadline` to finish. What runs then is told to stop and has kToAbandon for it; `over` is
+  /// called at that moment, and whoever gives it makes the store's calls end. Gives the number of runs that have not ended even so (their
+  /// leases expire; the destructor waits for their threads). A second call does nothing new.
+  std::size_t stop(Millis deadline, const std::function<void()>& over = {});
+  /// Makes the deadline of a stop() be now, whether it is under way or yet to come.
   void hurry();
+  /// For runs that are claimed from now on.
+  void set_run_deadline(Millis deadline) { run_deadline_ = deadline; }
   /// When the dispatcher last came round: a sign of life for the watchdog.
   [[nodiscard]] std::chrono::steady_clock::time_point last_tick() const { return last_tick_; }
 
@@ -66,10 +74,12 @@ class Scheduler final : public SyncControl {
     RunControl control;
     std::stop_source stop;
     std::chrono::steady_clock::time_point started, last_beat;
+    Millis deadline{};
   };
   void dispatch(std::stop_token stop);
   void work(std::stop_token stop);
   void beat(std::stop_token stop);
+  void beat(Active& active);
   void execute(Active& active);
   [[nodiscard]] bool claim_one();
   void note_store(const Result<void>& result);
@@ -87,6 +97,10 @@ class Scheduler final : public SyncControl {
   std::map<RunId, std::shared_ptr<Active>> active_;  // claimed and not yet ended, the queue included
   RunsEnded ended_{};                                // by outcome, since the start
   bool poked_ = false;
+  bool dispatching_ = false;  // the dispatcher may still bring a run
+  bool hurried_ = false;      // the deadline of stop() is now
+  bool over_ = false;         // the deadline of stop() has passed
+  std::atomic<Millis> run_deadline_;
   std::atomic<std::chrono::steady_clock::time_point> last_tick_{std::chrono::steady_clock::now()};
   bool away_ = false;  // of the dispatcher: the store's absence has been reported
   std::jthread dispatcher_, heart_;

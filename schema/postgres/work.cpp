@@ -99,7 +99,7 @@ Result<std::uint64_t> PostgresStore::sweep(TimePoint now) {
 
 Result<Forgotten> PostgresStore::forget_history(TimePoint older_than, std::uint32_t how_many) {
   return pool_->run(Mode::Write, "forgetting history", [&](Db& db) -> Result<Forgotten> {
-    db.simple("SET LOCAL statement_timeout = '10min'");
+    db.allow(std::chrono::minutes(10));
     return db
         .first("SELECT audit_rows, runs, change_rows FROM door_forget_history($1, $2)", {older_than, how_many},
                [](Row& row) {

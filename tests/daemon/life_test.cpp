@@ -9,7 +9,9 @@
 #include <regex>
 
 #include "daemon/http/token.hpp"
+#include "daemon/service.hpp"
 #include "tests/daemon/daemon_process.hpp"
+#include "tests/e2e/sql_session.hpp"
 #include "tests/support/postgres.hpp"
 #include "tests/support/tls.hpp"
 
@@ -191,6 +193,59 @@ TEST(Life, AStartThatWaitsForPostgresEndsAtSigterm) {
   EXPECT_THAT(daemon.log(), HasSubstr("daemon.stopped"));
 }
 
+std::string on_server(const Database& database) {
+  return fmt::format("[database]\nurl = \"{}\"\nowner_url = \"{}\"\n", database.app_url, database.owner_url);
+}
+
+/// What stops a start at a step of it: a lock that somebody else holds.
+struct StopsAt {
+  const char* name;
+  std::string lock;
+};
+class SigtermDuringTheStart : public testing::TestWithParam<StopsAt> {};
+
+TEST_P(SigtermDuringTheStart, EndsItAtOnceAndIsNeverLost) {
+  const auto database = PrivatePostgres::shared().fresh_database();
+  DaemonProcess daemon(on_server(database));
+  daemon.start_ready();  // migrates
+  ASSERT_EQ(daemon.stop(), 0);
+  const auto waiting = [&] { return PrivatePostgres::shared().query(database, "SELECT count(*) FROM pg_locks WHERE NOT granted"); };
+  for (const bool goes_on : {false, true}) {
+    e2e::SqlSession somebody(database.superuser_url);
+    somebody.execute("BEGIN");
+    somebody.execute(GetParam().lock);
+    daemon.start();
+    ASSERT_TRUE(wait_until([&] { return waiting() != "0"; }, Milliseconds(30'000))) << daemon.log();
+    daemon.process().kill(SIGTERM);
+    if (goes_on) somebody.execute("COMMIT");  // and the start could go on to its end
+    EXPECT_EQ(daemon.process().wait(Milliseconds(8'000)), 0) << daemon.log();
+    EXPECT_FALSE(daemon.notify.next_with("STOPPING=1").empty());
+    EXPECT_THAT(daemon.log(), HasSubstr("daemon.stopped"));
+  }
+}
+INSTANTIATE_TEST_SUITE_P(At, SigtermDuringTheStart,
+                         testing::Values(StopsAt{"Migrating", fmt::format("SELECT pg_advisory_xact_lock({})", 0x726f7374657264)},
+                                         StopsAt{"SettingUp", "LOCK TABLE rosterd.account"},
+                                         StopsAt{"Publishing", "LOCK TABLE rosterd.tenant"}),
+                         [](const auto& each) { return std::string(each.param.name); });
+
+TEST(Life, AStopThatWasAskedForBeforeTheEndOfTheStartIsTheResultOfTheStart) {
+  const auto database = PrivatePostgres::shared().fresh_database();
+  const TempDir dir;
+  config::Config config;
+  config.server.listen.port = 0;
+  config.state.directory = dir.path() / "state";
+  config.secrets.key_file = dir.path() / "state/key";
+  config.setup.secret_file = dir.path() / "state/setup-secret";
+  config.database.url = database.app_url;
+  config.database.owner_url = database.owner_url;
+  std::stop_source stop;
+  stop.request_stop();
+  const auto service = Service::start(config, stop.get_token());
+  ASSERT_FALSE(service) << "nothing that could be waited for was in its way";
+  EXPECT_EQ(service.error().code, Errc::Stopped) << service.error().what;
+}
+
 /// A directory that takes connections (the kernel does, for a listening socket) and never says a word.
 class MuteDirectory {
  public:
@@ -212,10 +267,10 @@ class MuteDirectory {
 };
 
 /// A daemon in the middle of a sync that would go on for an hour.
-void start_syncing_from(DaemonProcess& daemon, const MuteDirectory& directory) {
+void start_syncing_from(DaemonProcess& daemon, const MuteDirectory& directory, std::string& token) {
   const auto credential = run_ok({kRosterd, "--new-credential", "ada@example.org"});
   daemon.dir().write("first-admin", credential, 0400);
-  const auto token = credential.substr(credential.find("rst_"), 40);
+  token = credential.substr(credential.find("rst_"), 40);
   daemon.start_ready();
   ASSERT_THAT(daemon.post("/v1/tenants", token, R"({"id":"acme","name":"Acme"})"), StartsWith("201 "));
   ASSERT_THAT(daemon.post("/v1/tenants/acme/sources", token,
@@ -224,6 +279,10 @@ void start_syncing_from(DaemonProcess& daemon, const MuteDirectory& directory) {
                                       directory.port)),
               StartsWith("201 "));
   ASSERT_TRUE(daemon.logs("sync.started tenant=acme")) << daemon.log();
+}
+void start_syncing_from(DaemonProcess& daemon, const MuteDirectory& directory) {
+  std::string token;
+  start_syncing_from(daemon, directory, token);
 }
 
 std::string slow_settings(const DaemonProcess& daemon, std::string_view shutdown_deadline) {
@@ -243,6 +302,79 @@ TEST(Life, SigtermAbandonsARunningSyncWithinTheDeadline) {
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(10));
   EXPECT_THAT(daemon.log(), testing::AnyOf(HasSubstr("sync.abandoned tenant=acme"), HasSubstr("daemon.left_behind")));
   EXPECT_THAT(daemon.log(), testing::ContainsRegex("postgres.stopped(.|\n)*daemon.stopped"));
+}
+
+TEST(Life, ARequestThatTakesLongDelaysTheEndNoLongerThanTheDeadline) {
+  const auto database = PrivatePostgres::shared().fresh_database();
+  const MuteDirectory directory;
+  DaemonProcess daemon;
+  daemon.configure(on_server(database) + slow_settings(daemon, "2s"));
+  std::string token;
+  start_syncing_from(daemon, directory, token);
+  ASSERT_THAT(daemon.post("/v1/tenants", token, R"({"id":"vast","name":"Vast"})"), StartsWith("201 "));
+  // A tenant of millions, without the millions.
+  PrivatePostgres::shared().query(database,
+                                  "CREATE FUNCTION rosterd.dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); "
+                                  "RETURN OLD; END $$; CREATE TRIGGER dawdle BEFORE DELETE ON rosterd.tenant FOR EACH ROW EXECUTE FUNCTION "
+                                  "rosterd.dawdle()");
+  Process deleting({"curl", "-s", "--max-time", "60", "-w", "%{http_code}", "-X", "DELETE", "-H", "Authorization: Bearer " + token,
+                    fmt::format("http://127.0.0.1:{}/v1/tenants/vast", daemon.port())});
+  const auto sleeping = [&] {
+    return PrivatePostgres::shared().query(database, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+  };
+  ASSERT_TRUE(wait_until([&] { return sleeping() == "1"; })) << daemon.log();
+  const auto begun = std::chrono::steady_clock::now();
+  daemon.process().kill(SIGTERM);
+  EXPECT_FALSE(daemon.notify.next_with("EXTEND_TIMEOUT_USEC", Milliseconds(1'000)).empty()) << "before anything is waited for";
+  EXPECT_EQ(daemon.process().wait(Milliseconds(12'000)), 0) << daemon.log();
+  const auto took = std::chrono::steady_clock::now() - begun;
+  EXPECT_GE(took, std::chrono::seconds(2)) << "request and sync have their time";
+  EXPECT_LT(took, std::chrono::seconds(8));
+  EXPECT_THAT(daemon.log(), AllOf(HasSubstr("sync.abandoned tenant=acme"), HasSubstr("daemon.parts_stopped")));
+  ASSERT_TRUE(deleting.wait(Milliseconds(10'000)));
+  EXPECT_THAT(deleting.output(), testing::EndsWith("503"));
+  EXPECT_TRUE(wait_until([&] { return sleeping() == "0"; }, Milliseconds(15'000))) << "nor does the server go on with it";
+  EXPECT_EQ(PrivatePostgres::shared().query(database, "SELECT count(*) FROM rosterd.tenant"), "2");
+}
+
+TEST(Life, AFrozenPostgresDelaysTheEndNoLongerThanTheDeadline) {
+  PrivatePostgres server;
+  const auto database = server.fresh_database();
+  const MuteDirectory directory;
+  DaemonProcess daemon;
+  daemon.configure(on_server(database) + slow_settings(daemon, "2s"));
+  std::string token;
+  start_syncing_from(daemon, directory, token);
+  server.freeze();
+  Process asking({"curl", "-s", "--max-time", "60", "-w", "%{http_code}", "-H", "Authorization: Bearer " + token,
+                  fmt::format("http://127.0.0.1:{}/v1/tenants/acme/sources", daemon.port())});
+  EXPECT_FALSE(asking.wait(Milliseconds(500)).has_value());
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(15));
+  EXPECT_THAT(daemon.log(), AllOf(HasSubstr("sync.abandoned tenant=acme"), HasSubstr("daemon.stopped")));
+  server.thaw();
+}
+
+TEST(Life, ASecondSigtermEndsASlowRequestToo) {
+  const auto database = PrivatePostgres::shared().fresh_database();
+  DaemonProcess daemon;
+  daemon.configure(on_server(database) + slow_settings(daemon, "10m"));
+  const MuteDirectory directory;
+  std::string token;
+  start_syncing_from(daemon, directory, token);
+  e2e::SqlSession somebody(database.superuser_url);
+  somebody.execute("BEGIN");
+  somebody.execute("LOCK TABLE rosterd.source");
+  Process asking({"curl", "-s", "--max-time", "60", "-H", "Authorization: Bearer " + token,
+                  fmt::format("http://127.0.0.1:{}/v1/tenants/acme/sources", daemon.port())});
+  ASSERT_TRUE(
+      wait_until([&] { return PrivatePostgres::shared().query(database, "SELECT count(*) FROM pg_locks WHERE NOT granted") != "0"; }));
+  daemon.process().kill(SIGTERM);
+  ASSERT_FALSE(daemon.notify.next_with("1 running syncs may finish").empty()) << daemon.log();
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(10));
 }
 
 TEST(Life, ASecondSigtermMakesTheEndQuick) {

@@ -5,6 +5,7 @@
 
 #include "rbac/catalogue.hpp"
 #include "schema/postgres/postgres_store.hpp"
+#include "tests/e2e/sql_session.hpp"
 #include "tests/support/postgres.hpp"
 #include "tests/sync/scripted.hpp"
 
@@ -27,9 +28,9 @@ bool eventually(const std::function<bool()>& is_so, std::chrono::milliseconds wi
 class SchedulerTest : public testing::Test {
  protected:
   SchedulerTest() {
-    const auto database = PrivatePostgres::shared().fresh_database();
-    options_.url = database.app_url;
-    options_.owner_url = database.owner_url;
+    database_ = PrivatePostgres::shared().fresh_database();
+    options_.url = database_.app_url;
+    options_.owner_url = database_.owner_url;
     options_.pool_size = 6;
     store_ = open();
     const auto account =
@@ -89,6 +90,10 @@ class SchedulerTest : public testing::Test {
     const auto status = store_->status({tenant});
     return status && !status->empty() ? status->front().last_run : std::nullopt;
   }
+  std::optional<RunId> last_started(const std::string& tenant) {
+    const auto status = store_->status({tenant});
+    return status && !status->empty() && status->front().current ? std::optional(status->front().current->id) : std::nullopt;
+  }
   bool ended(const std::string& tenant, Outcome outcome) {
     const auto run = last_run(tenant);
     return run && run->outcome == outcome;
@@ -98,6 +103,7 @@ class SchedulerTest : public testing::Test {
     return status && !status->empty() ? status->front().users_active : 0;
   }
 
+  Database database_;
   StoreOptions options_;
   std::unique_ptr<Store> store_;
   AccountId admin_;
@@ -244,6 +250,94 @@ TEST_F(SchedulerTest, ARunThatFinishesInTimeIsNotAbandonedByStopping) {
   EXPECT_TRUE(ended("acme", Outcome::Applied));
 }
 
+TEST_F(SchedulerTest, AStopGivesRunningSyncsItsWholeDeadline) {
+  ScriptedDirectory directory;
+  fill(directory, 2);
+  directory.before_end = [](std::stop_token) { std::this_thread::sleep_for(2s); };  // a read that takes more than half of the deadline
+  tenant("acme", directory);
+  auto scheduler = this->scheduler("one");
+  scheduler->start();
+  ASSERT_TRUE(eventually([&] { return directory.reads == 1; }));
+  const auto started = steady_clock::now();
+  EXPECT_EQ(scheduler->stop(3s, [] { ADD_FAILURE() << "there was time"; }), 0u);
+  EXPECT_LT(steady_clock::now() - started, 3s) << "and nobody waits for what is over";
+  EXPECT_TRUE(ended("acme", Outcome::Applied));
+}
+
+TEST_F(SchedulerTest, ARunInTheMiddleOfAWriteIsAbandonedAtTheDeadline) {
+  ScriptedDirectory directory;
+  fill(directory, 2);
+  tenant("acme", directory);
+  e2e::SqlSession other(database_.superuser_url);
+  other.execute("BEGIN");
+  other.execute("SELECT 1 FROM rosterd.tenant FOR NO KEY UPDATE");  // the apply waits for it
+  auto scheduler = this->scheduler("one");
+  scheduler->start();
+  const auto applies = [&] {
+    const auto run = last_started("acme");
+    return run && scheduler->progress(*run).value_or("").find("applying") != std::string::npos;
+  };
+  ASSERT_TRUE(eventually(applies));
+  const auto started = steady_clock::now();
+  EXPECT_EQ(scheduler->stop(300ms, [&] { store_->limit_calls(500ms); }), 0u);
+  EXPECT_LT(steady_clock::now() - started, 4s);
+  store_ = open();
+  EXPECT_TRUE(ended("acme", Outcome::Abandoned));
+  EXPECT_EQ(last_run("acme")->reason, "shutdown");
+  scheduler.reset();
+}
+
+TEST_F(SchedulerTest, AHurryEndsAStopThatHasTime) {
+  ScriptedDirectory directory;
+  fill(directory, 2);
+  hang(directory);
+  tenant("acme", directory);
+  auto scheduler = this->scheduler("one");
+  scheduler->start();
+  ASSERT_TRUE(eventually([&] { return directory.reads == 1; }));
+  const auto started = steady_clock::now();
+  const std::jthread impatient([&] {
+    std::this_thread::sleep_for(200ms);  // when the stop is under way
+    scheduler->hurry();
+  });
+  EXPECT_EQ(scheduler->stop(10min), 0u);
+  EXPECT_LT(steady_clock::now() - started, 10s);
+  EXPECT_TRUE(ended("acme", Outcome::Abandoned));
+}
+
+TEST_F(SchedulerTest, ALongApplyCostsNoOtherRunItsLease) {
+  ScriptedDirectory slow, other;
+  fill(slow, 2);
+  fill(other, 2);
+  const auto source = tenant("acme", slow);
+  auto scheduler = this->scheduler("one");
+  scheduler->start();
+  ASSERT_TRUE(eventually([&] { return ended("acme", Outcome::Applied); }));
+  e2e::SqlSession session(database_.superuser_url);
+  session.execute("BEGIN");
+  session.execute("SELECT 1 FROM rosterd.tenant_user WHERE username = 'u0' FOR UPDATE");  // the apply is to change it
+  slow.users[0].first_name = "Changed";
+  const auto changing = store_->request_run({"acme"}, source.id, RunMode::Full, false, actor_);
+  ASSERT_TRUE(changing);
+  scheduler->wake();
+  ASSERT_TRUE(eventually([&] { return scheduler->progress(changing->id).value_or("").find("applying") != std::string::npos; }));
+  std::atomic<bool> go_on{false};
+  other.before_end = [&](std::stop_token stop) {
+    while (!go_on && !stop.stop_requested()) std::this_thread::sleep_for(10ms);  // until three leases have run out
+  };
+  tenant("beta", other);
+  scheduler->wake();
+  ASSERT_TRUE(eventually([&] { return other.reads == 1; }));
+  std::this_thread::sleep_for(3s);  // three leases, and many sweeps
+  EXPECT_EQ(scheduler->running(), 2u);
+  go_on = true;
+  EXPECT_TRUE(eventually([&] { return ended("beta", Outcome::Applied); })) << last_run("beta")->reason;
+  session.execute("COMMIT");
+  EXPECT_TRUE(eventually([&] { return is_over(store_->run({"acme"}, changing->id)->outcome); }));
+  EXPECT_EQ(store_->run({"acme"}, changing->id)->outcome, Outcome::Applied);
+  EXPECT_EQ(scheduler->stop(5s), 0u);
+}
+
 TEST_F(SchedulerTest, OneHungTenantOfFiveHundredDelaysNobody) {
   constexpr int kTenants = 500;
   std::vector<std::unique_ptr<ScriptedDirectory>> directories;
@@ -286,6 +380,19 @@ TEST_F(SchedulerTest, ARunThatTakesTooLongFailsWithItsDeadline) {
   tenant("acme", directory);
   deadline_ = 300ms;
   auto scheduler = this->scheduler("one");
+  scheduler->start();
+  ASSERT_TRUE(eventually([&] { return ended("acme", Outcome::Failed); }));
+  EXPECT_EQ(last_run("acme")->reason, "deadline");
+  EXPECT_EQ(scheduler->stop(2s), 0u);
+}
+
+TEST_F(SchedulerTest, AReloadedDeadlineHoldsForTheRunsThatBeginAfterIt) {
+  ScriptedDirectory directory;
+  fill(directory, 1);
+  hang(directory);
+  tenant("acme", directory);
+  auto scheduler = this->scheduler("one");
+  scheduler->set_run_deadline(300ms);
   scheduler->start();
   ASSERT_TRUE(eventually([&] { return ended("acme", Outcome::Failed); }));
   EXPECT_EQ(last_run("acme")->reason, "deadline");

@@ -1,0 +1,15 @@
+#pragma once
+// What the parts are told out of the configuration, where it is more than one number for another. Who reads the file is config's business,
+// who hands these on service.cpp's.
+
+#include "config/config.hpp"
+#include "connectors/connector.hpp"
+#include "daemon/sync/scheduler.hpp"
+
+namespace rosterd {
+
+[[nodiscard]] connectors::ConnectorOptions connector_options(const config::Config& config);
+/// All but the holder.
+[[nodiscard]] sync::SchedulerOptions scheduler_options(const config::Config& config);
+
+}  // namespace rosterd
