@@ -54,6 +54,9 @@ std::unique_ptr<Db> Pool::fresh() {
 
 void Pool::limit(Millis longest) {
   watch_->limit(longest);
+  {
+    const std::lock_guard lock(mutex_);
+  }  // whoever has looked for the limit before this waits by now, and hears the next line
   freed_.notify_all();
 }
 
@@ -88,21 +91,36 @@ void Pool::open(Db& db, const PoolOptions& options, Millis statement_timeout) {
                         statement_timeout.count(), options.lock_timeout.count()));
 }
 
+/// A line that is being made cannot be cut: at the end there is one short try, not one for everybody.
+void Pool::connect(Db& db, PoolOptions options, Millis statement_timeout) {
+  constexpr Millis kLeast{2'000};  // libpq takes 1 s as 2
+  if (watch_->limit()) {
+    if (mute_) throw DbError("it did not answer in time", "", true);
+    options.connect_timeout = std::min(options.connect_timeout, kLeast);
+  }
+  try {
+    open(db, options, statement_timeout);
+  } catch (const DbError&) {
+    if (watch_->limit()) mute_ = true;
+    throw;
+  }
+}
+
 Result<void> Pool::transaction(Mode mode, std::string_view doing, const std::function<bool(Db&)>& work) {
   try {
     Lease lease(*this);
     Db& db = *lease;
-    bool fresh = false;
+    bool is_new = false;
     if (!db.is_open()) {
-      open(db, options_, options_.statement_timeout);
-      fresh = true;
+      connect(db, options_, options_.statement_timeout);
+      is_new = true;
     }
     try {
       db.simple(begin_of(mode));
     } catch (const DbError& error) {
       // The server was restarted while the connection lay idle: nothing has been asked yet, so asking a new connection is safe.
-      if (!error.lost || fresh || watch_->limit()) throw;
-      open(db, options_, options_.statement_timeout);
+      if (!error.lost || is_new || watch_->limit()) throw;
+      connect(db, options_, options_.statement_timeout);
       db.simple(begin_of(mode));
     }
     try {
@@ -152,7 +170,7 @@ Result<std::unique_ptr<Db>> Pool::take_apart(std::string_view doing) {
     auto options = options_;
     options.lock_timeout = kStageStatement;
     options.name += "-sync";
-    open(*db, options, kStageStatement);
+    connect(*db, std::move(options), kStageStatement);
     return db;
   } catch (const DbError& error) {
     return fail(to_error(error), "{}", doing);

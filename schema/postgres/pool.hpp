@@ -60,9 +60,11 @@ class Pool {
   std::unique_ptr<Db> take();
   void put(std::unique_ptr<Db> db);
   std::unique_ptr<Db> fresh();
+  void connect(Db& db, PoolOptions options, Millis statement_timeout);
 
   const PoolOptions options_;
   const std::shared_ptr<LineWatch> watch_;
+  std::atomic<bool> mute_ = false;  // nobody has answered a connection since calls are limited
   std::mutex mutex_;
   std::condition_variable freed_;
   std::vector<std::unique_ptr<Db>> idle_;

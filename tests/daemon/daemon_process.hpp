@@ -42,6 +42,16 @@ class DaemonProcess {
     process_->kill(SIGTERM);
     return process_->wait(Milliseconds(60'000));
   }
+  /// Whether `is_so` within the time. Reads what the daemon tells the service manager meanwhile: after
+  /// ten unread messages the socket is full, and the daemon waits for its reader.
+  bool listening_until(const std::function<bool()>& is_so, Milliseconds within = Milliseconds(30'000)) {
+    return wait_until(
+        [&] {
+          while (!notify.next(Milliseconds(0)).empty()) continue;
+          return is_so();
+        },
+        within);
+  }
   [[nodiscard]] Process& process() { return *process_; }
   [[nodiscard]] std::string log() const { return read_file(log_file()); }
   [[nodiscard]] bool logs(std::string_view text, Milliseconds within = Milliseconds(30'000)) const {

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
+#include <thread>
+
 #include "tests/e2e/sql_session.hpp"
 #include "tests/e2e/world.hpp"
 
@@ -39,52 +42,129 @@ TEST_P(PostgresGoesAway, InMidRunNothingIsLostAndTheDaemonRecoversByItself) {
 }
 INSTANTIATE_TEST_SUITE_P(How, PostgresGoesAway, testing::Values("stop", "crash"), [](const auto& each) { return std::string(each.param); });
 
-TEST(Postgres, WithTooManyConnectionsIsReportedAndRecoveredFrom) {
-  World world({.people = 20, .own_postgres = true});
-  world.first_sync();
-  {
-    std::vector<std::unique_ptr<SqlSession>> crowd;
-    for (int i = 0; i < 500; ++i) {
-      crowd.push_back(std::make_unique<SqlSession>(world.database.superuser_url));
-      if (!crowd.back()->is_open()) break;
-    }
-    ASSERT_FALSE(crowd.back()->is_open()) << "the server must be full";
-    // Sessions rosterd holds already go on; one that it would have to open is refused with 503, never with a wrong answer.
-    for (int i = 0; i < 5; ++i) {
-      const auto answer = world.api().get("/v1/tenants/acme/users");
-      EXPECT_TRUE(answer.status == 200 || answer.status == 503) << answer.status;
-    }
-  }
-  EXPECT_TRUE(wait_until([&] { return world.api().get("/v1/tenants/acme/users").status == 200; }));
-  EXPECT_EQ(world.sync()["outcome"], "unchanged");
+/// Makes the daemon open all connections it has for requests, by as many that wait for the same lock.
+void open_all_connections(World& world) {
+  constexpr int kConnections = 8;
+  SqlSession session(world.database.superuser_url);
+  session.execute("BEGIN");
+  session.execute("LOCK TABLE rosterd.tenant_group");
+  std::vector<std::future<Answer>> asking;
+  for (int i = 0; i < kConnections; ++i)
+    asking.push_back(std::async(std::launch::async, [&] { return world.api().get("/v1/tenants/acme/groups"); }));
+  const auto waiting = [&] { return session.value("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"); };
+  if (!wait_until([&] { return waiting() == std::to_string(kConnections); })) throw std::runtime_error("waiting: " + waiting());
+  session.execute("COMMIT");
+  for (auto& one : asking) EXPECT_EQ(one.get().status, 200);
 }
 
-TEST(TwoDaemons, OnOneDatabaseNeverRunOneSourceAtOnceAndTheOtherTakesOverWhenOneIsKilled) {
+TEST(Postgres, WithTooManyConnectionsFailsTheRunThatNeedsOneAndIsRecoveredFrom) {
+  World world({.people = 20, .own_postgres = true});
+  world.first_sync();
+  world.slapd->add(person_ldif("newcomer", World::kSuffix));
+  open_all_connections(world);
+  const auto syncing = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rosterd-sync'";
+  {
+    std::vector<std::unique_ptr<SqlSession>> crowd;
+    const auto fill = [&] {
+      do {
+        crowd.push_back(std::make_unique<SqlSession>(world.database.superuser_url));
+        ASSERT_LT(crowd.size(), 500u);
+      } while (crowd.back()->is_open());
+      crowd.pop_back();
+    };
+    fill();
+    // Sessions rosterd holds already go on. Those it keeps for syncs are taken away, so that a run has to open one.
+    crowd.front()->execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rosterd-sync'");
+    ASSERT_TRUE(wait_until([&] { return crowd.front()->value(syncing) == "0"; }));
+    fill();
+    EXPECT_EQ(world.api().get("/v1/tenants/acme/users").status, 200);
+    const auto run = world.sync();
+    EXPECT_EQ(run["outcome"], "failed") << run.dump();
+    EXPECT_EQ(run["reason"], "unavailable") << run.dump();
+    EXPECT_THAT(run["detail"].get<std::string>(), testing::HasSubstr("too many connections"));
+    EXPECT_EQ(world.users("active"), 20u) << "which is answered all the while";
+  }
+  EXPECT_EQ(world.sync()["outcome"], "applied");
+  EXPECT_EQ(world.users("active"), 21u);
+  EXPECT_EQ(world.users("suspended"), 0u);
+}
+
+/// The process that holds the lease of a source, as its row says ("host:pid:random").
+pid_t holder_of_the_lease(World& world) {
+  const auto pid = world.postgres().query(world.database, "SELECT split_part(holder, ':', 2) FROM rosterd.source_lease WHERE holder <> ''");
+  return pid.empty() ? 0 : static_cast<pid_t>(std::stol(pid));
+}
+
+class TwoDaemonsOneKilled : public testing::TestWithParam<bool> {};
+
+TEST_P(TwoDaemonsOneKilled, NeverRunOneSourceAtOnceAndTheSurvivorTakesOver) {
   World world({.people = 20});
-  Daemon second(world.database, world.token);
-  second.start();
+  Daemon other(world.database, world.token);
+  other.start();
   world.first_sync();
 
   world.slapd->freeze();
   const auto run = world.start_sync();
   ASSERT_TRUE(wait_until([&] { return world.run(run)["outcome"] == "running"; }));
-  const auto running = world.postgres().query(world.database, "SELECT count(*) FROM rosterd.run WHERE outcome = 2");
-  EXPECT_EQ(running.substr(0, 1), "1");
-  // Either of the two may hold it: kill whoever it is not asked of, then the other; what matters is that a survivor takes over.
-  world.daemon->kill_hard();
+  EXPECT_EQ(world.postgres().query(world.database, "SELECT count(*) FROM rosterd.run WHERE outcome = 2"), "1");
+  const auto holder = holder_of_the_lease(world);
+  ASSERT_TRUE(holder == world.daemon->pid() || holder == other.pid()) << holder;
+  const bool kill_the_holder = GetParam();
+  auto& killed = (holder == other.pid()) == kill_the_holder ? other : *world.daemon;
+  auto& survivor = &killed == &other ? *world.daemon : other;
+  killed.kill_hard();
   world.slapd->thaw();
-  const auto over = wait_until(
+  nlohmann::json ended;
+  ASSERT_TRUE(wait_until(
       [&] {
-        const auto outcome = second.api().get("/v1/tenants/acme/runs/" + run).body.value("outcome", "");
-        return outcome == "abandoned" || outcome == "unchanged" || outcome == "failed";
+        ended = survivor.api().get("/v1/tenants/acme/runs/" + run).body;
+        const auto outcome = ended.value("outcome", "running");
+        return outcome != "running";
       },
-      Milliseconds(10'000));
-  EXPECT_TRUE(over) << second.log();
-  const auto started = second.api().post("/v1/tenants/acme/sources/corp/sync");
+      Milliseconds(10'000)))
+      << survivor.log();
+  EXPECT_EQ(ended["outcome"], kill_the_holder ? "abandoned" : "unchanged") << ended.dump();
+  const auto started = survivor.api().post("/v1/tenants/acme/sources/corp/sync");
   ASSERT_EQ(started.status, 202) << started.body.dump();
   EXPECT_TRUE(wait_until([&] {
-    return second.api().get("/v1/tenants/acme/runs/" + started.body["id"].get<std::string>()).body.value("outcome", "") == "unchanged";
-  })) << second.log();
+    return survivor.api().get("/v1/tenants/acme/runs/" + started.body["id"].get<std::string>()).body.value("outcome", "") == "unchanged";
+  })) << survivor.log();
+}
+INSTANTIATE_TEST_SUITE_P(Who, TwoDaemonsOneKilled, testing::Bool(),
+                         [](const auto& each) { return std::string(each.param ? "Holder" : "Bystander"); });
+
+TEST(TwoSources, OfOneTenantApplyAtOnceAndNeitherFails) {
+  World world({.people = 20});
+  world.first_sync();
+  const auto made = world.api().post("/v1/tenants/acme/sources", {{"name", "other"},
+                                                                  {"type", "ldap"},
+                                                                  {"settings",
+                                                                   {{"url", world.slapd->url()},
+                                                                    {"preset", "openldap"},
+                                                                    {"users", {{"base", std::string("ou=people,") + World::kSuffix}}},
+                                                                    {"groups", {{"base", std::string("ou=groups,") + World::kSuffix}}}}},
+                                                                  {"schedule", {{"interval", "24h"}}}});
+  ASSERT_EQ(made.status, 201) << made.body.dump();
+  ASSERT_TRUE(wait_until([&] { return world.users("active") == 2 * 20u; })) << "a new source is synced at once";
+  world.slapd->add(person_ldif("newcomer", World::kSuffix));
+  std::vector<std::string> runs;
+  {
+    SqlSession session(world.database.superuser_url);
+    session.execute("BEGIN");
+    session.execute("SELECT 1 FROM rosterd.tenant FOR NO KEY UPDATE");  // an apply of a third: both wait at the same door
+    runs.push_back(world.start_sync());
+    const auto started = world.api().post("/v1/tenants/acme/sources/other/sync");
+    ASSERT_EQ(started.status, 202);
+    runs.push_back(started.body["id"].get<std::string>());
+    const auto applying = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rosterd-sync' AND wait_event_type = 'Lock'";
+    ASSERT_TRUE(wait_until([&] { return world.postgres().query(world.database, applying) == "2"; })) << world.daemon->log();
+    std::this_thread::sleep_for(std::chrono::seconds(21));  // longer than a request waits for a tenant
+  }
+  for (const auto& run : runs) {
+    const auto ended = world.wait_for_run(run);
+    EXPECT_THAT(ended["outcome"].get<std::string>(), testing::AnyOf("applied", "unchanged")) << ended.dump();
+  }
+  EXPECT_EQ(world.users("active"), 2 * 21u);
 }
 
 TEST(TwoDaemons, ACommitOfOneIsAnsweredByTheOtherWithinASecondOrTwo) {
