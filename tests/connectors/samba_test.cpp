@@ -106,9 +106,9 @@ TEST_F(SambaAd, AnAccountWhoseStateIsHiddenIsSkippedAndTheReadIsNotComplete) {
   EXPECT_TRUE(is_complete(end)) << failed(end) << "an ordinary account may read all of it";
   EXPECT_FALSE(before.find_user("bob").enabled);
 
+  const auto bob = before.find_user("bob").entry;
   const auto hide = [&](const char* attribute) {
-    server_->tool(
-        {"dsacl", "set", "--objectdn=CN=bob,CN=Users," + PrivateSamba::base_dn(), fmt::format("--sddl=(OD;;RP;{};;{})", attribute, sid)});
+    server_->tool({"dsacl", "set", "--objectdn=" + bob, fmt::format("--sddl=(OD;;RP;{};;{})", attribute, sid)});
   };
   hide("bf967a00-0de6-11d0-a285-00aa003049e2");  // primaryGroupID
   CollectingSink without_group;
@@ -133,9 +133,11 @@ TEST_F(SambaAd, WhoeverWasRenamedIsFoundInTheGroupThatListsHisNewName) {
   const std::vector<Unlisted> asked = {{sink.find_group("everyone").record.id, {sink.find_user("ada").id}},
                                        {sink.find_group("devs").record.id, {sink.find_user("carla").id, sink.find_user("ada").id}}};
   Result<std::optional<std::size_t>> listed = fail(Errc::Internal, "not run");
-  server_->modify("dn: CN=ada,CN=Users," + PrivateSamba::base_dn() + "\nchangetype: modrdn\nnewrdn: CN=lovelace\ndeleteoldrdn: 1\n");
+  const auto ada = sink.find_user("ada").entry;
+  server_->modify("dn: " + ada + "\nchangetype: modrdn\nnewrdn: CN=lovelace\ndeleteoldrdn: 1\n");
   server_->run([&] { listed = make_ldap(settings())->still_listed(asked, {}); });  // the server has rewritten member by itself
-  server_->modify("dn: CN=lovelace,CN=Users," + PrivateSamba::base_dn() + "\nchangetype: modrdn\nnewrdn: CN=ada\ndeleteoldrdn: 1\n");
+  const auto comma = ada.find(',');
+  server_->modify("dn: CN=lovelace" + ada.substr(comma) + "\nchangetype: modrdn\nnewrdn: " + ada.substr(0, comma) + "\ndeleteoldrdn: 1\n");
   ASSERT_TRUE(listed) << listed.error().what;
   EXPECT_EQ(*listed, 1u);
 }
