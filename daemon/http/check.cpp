@@ -173,22 +173,19 @@ class AskRight {
     if (*self) return {};
     return fail(Errc::Forbidden, "asking about somebody else needs CHECK READ in the tenant");
   }
+  /// By the same look-up as the check itself (R7), so that every spelling of the caller's own key counts.
   Result<bool> is_self(const rbac::Question& question) {
     if (!call_.self || question.type != PrincipalType::User) return false;
     if (const auto id = parse_principal_id(PrincipalType::User, question.key); id && *id == *call_.self) return true;
-    if (!names_) {  // two of them: his username and his e-mail
-      const auto me = call_.store().user(call_.tenant, text(PrincipalType::User, *call_.self));
-      if (!me) return fail(me.error(), "looking up the caller's own user");
-      names_ = {me->username, me->email.value_or(me->username)};
-    }
-    const auto key = fold(question.key);
-    return key == names_->first || key == names_->second;
+    const auto snapshot = call_.snapshot();
+    if (!snapshot) return fail(snapshot.error());
+    const auto found = (*snapshot)->resolve(question.type, question.key);
+    return found.kind == rbac::Resolved::Found && found.known.who.id == *call_.self;
   }
 
  private:
   Call& call_;
   std::optional<bool> held_;
-  std::optional<std::pair<std::string, std::string>> names_;
 };
 
 void append_decision(std::string& out, const rbac::Decision& decision) {
@@ -197,107 +194,26 @@ void append_decision(std::string& out, const rbac::Decision& decision) {
   out += '"';
 }
 
-Reply finished(Call& call, std::string body) {
-  Reply out;
-  out.body = std::move(body);
-  out.revision = call.published->snapshot->revision();
-  const auto age = std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - call.published->seen);
-  out.headers.emplace_back("Rosterd-Snapshot-Age", std::to_string(std::max<std::int64_t>(0, age.count())));
-  return out;
-}
-
-/// The principal a question is about; none when it names nobody, or more than one.
-Result<std::optional<Principal>> principal_of(Call& call, const rbac::Question& question) {
-  const auto nobody = [](const Error& error) { return error.code == Errc::NotFound || error.code == Errc::Conflict; };
-  if (const auto id = parse_principal_id(question.type, question.key)) return Principal{question.type, *id};
-  if (question.type == PrincipalType::User) {
-    const auto user = call.store().user(call.tenant, question.key);
-    if (user) return Principal{question.type, user->id};
-    if (!nobody(user.error())) return fail(user.error());
-  } else if (question.type == PrincipalType::Group) {
-    const auto group = call.store().group(call.tenant, question.key);
-    if (group) return Principal{question.type, group->id};
-    if (!nobody(group.error())) return fail(group.error());
-  }
-  return std::optional<Principal>();
-}
-
-std::string_view subject_state(rbac::Reason reason) {
-  switch (reason) {
-    case rbac::Reason::DeniedUnknownSubject:
-      return "unknown";
-    case rbac::Reason::DeniedAmbiguousSubject:
-      return "ambiguous";
-    case rbac::Reason::DeniedUserSuspended:
-    case rbac::Reason::DeniedGroupSuspended:
-      return "suspended";
-    case rbac::Reason::DeniedServiceAccountDisabled:
-      return "disabled";
-    case rbac::Reason::DeniedTenantDisabled:
-    case rbac::Reason::DeniedUnknownPermission:
-    case rbac::Reason::DeniedUnknownAction:
-      return "not looked at";  // an earlier step decided (R97)
-    default:
-      return "active";
-  }
-}
-
-/// A grant leads to the decision when it covers the namespace and holds the pair (R28, R30, R31).
-bool leads_to(const rbac::Grant& grant, const rbac::Question& question, const rbac::Permission& permission, std::uint16_t pair,
-              const std::map<RoleId, rbac::PairMask>& masks) {
-  if (permission.scope == rbac::Scope::Tenant) {
-    if (grant.ns) return false;
-  } else if (grant.ns && (!question.ns || !covers(*grant.ns, *question.ns))) {
-    return false;
-  }
-  if (grant.admin) return true;
-  const auto mask = masks.find(grant.role);
-  return mask != masks.end() && ((mask->second[pair / 64] >> (pair % 64)) & 1) != 0;
-}
-
-/// check-api.md §7: the same decision, and every path that leads to it.
-Result<Reply> explained(Call& call, const rbac::Question& question, const rbac::Decision& decision, AskRight& right) {
+/// check-api.md §7: the same decision with every path that leads to it or, for a denial, what comes nearest. All of it is one revision's;
+/// only where memberships come from is read from the store.
+Result<Reply> explained(Call& call, const rbac::Question& question, AskRight& right) {
   const auto may_see = call.holds("BINDING", "READ");
   if (!may_see) return fail(may_see.error());
-  if (!*may_see) {
-    const auto self = right.is_self(question);
-    if (!self) return fail(self.error());
-    if (!*self) return fail(Errc::Forbidden, "explaining a check about somebody else needs BINDING READ in the tenant");
-  }
-  const auto& catalogue = *call.app.services.catalogue;
-  const auto& snapshot = *call.published->snapshot;
-  const auto* permission = catalogue.find(question.permission);
-  const auto pair = permission != nullptr ? catalogue.pair(*permission, question.action) : std::nullopt;
-
-  json body = {{"allowed", decision.allowed}, {"reason", rbac::name_of(decision.reason)}, {"revision", text(snapshot.revision())}};
-  body["paths"] = json::array();
-  body["paths_total"] = 0;
-  body["matched_namespace"] = nullptr;
-  body["state"] = {{"tenant", snapshot.tenant_enabled() ? "active" : "disabled"}, {"subject", subject_state(decision.reason)}};
-  if (decision.allowed && pair) {
-    const auto who = principal_of(call, question);
-    if (!who) return fail(who.error());
-    const auto roles = call.store().roles(call.tenant);
+  const auto self = right.is_self(question);
+  if (!self) return fail(self.error());
+  if (!*may_see && !*self) return fail(Errc::Forbidden, "explaining a check about somebody else needs BINDING READ in the tenant");
+  bool near = false;  // R104: what would have to be different is for those who could see it anyway, and never for the subject
+  if (*may_see && !*self) {
+    const auto roles = call.holds("ROLE", "READ");
     if (!roles) return fail(roles.error());
-    std::map<RoleId, rbac::PairMask> masks;
-    for (const auto& role : *roles)
-      if (!role.admin)
-        if (const auto mask = catalogue.mask(role.permissions)) masks.emplace(role.id, *mask);
-    auto grants = *who ? snapshot.grants(**who, question.at, 0) : std::vector<rbac::Grant>();
-    std::erase_if(grants, [&](const rbac::Grant& grant) { return !leads_to(grant, question, *permission, *pair, masks); });
-    body["paths_total"] = grants.size();
-    std::optional<std::string> longest;
-    for (const auto& grant : grants)
-      if (grant.ns && (!longest || grant.ns->size() > longest->size())) longest = grant.ns;
-    if (longest) body["matched_namespace"] = *longest;
-    if (grants.size() > kMostPaths) grants.resize(kMostPaths);
-    if (*who) {
-      auto paths = grants_json(call, **who, grants, *roles);
-      if (!paths) return fail(paths.error());
-      body["paths"] = std::move(*paths);
-    }
+    near = *roles;
   }
-  return finished(call, dump(body));
+  const auto& snapshot = *call.published->snapshot;
+  const auto why = snapshot.explain(question, {.paths = kMostPaths, .near_misses = near});
+  call.app.metrics.check(why.decision.reason);
+  auto body = explanation_json(call, why);
+  if (!body) return fail(body.error());
+  return decided(call, dump(*body));
 }
 
 Result<Reply> answer_one(Call& call, const Ask& ask, bool explain) {
@@ -307,16 +223,16 @@ Result<Reply> answer_one(Call& call, const Ask& ask, bool explain) {
   if (const auto may = right.about(*question); !may) return fail(may.error());
   const auto snapshot = call.snapshot();
   if (!snapshot) return fail(snapshot.error());
+  if (explain) return explained(call, *question, right);
   const auto decision = (*snapshot)->check(*question);
   call.app.metrics.check(decision.reason);
-  if (explain) return explained(call, *question, decision, right);
   std::string body;
   body.reserve(96);
   append_decision(body, decision);
   body += R"(,"revision":")";
   body += text((*snapshot)->revision());
   body += "\"}";
-  return finished(call, std::move(body));
+  return decided(call, std::move(body));
 }
 
 /// Answers stand in the order of the questions; a question that is no question gets an error of its own and is not allowed.
@@ -347,7 +263,7 @@ Result<Reply> answer_many(Call& call, const std::vector<Ask>& asks) {
   body += R"(],"revision":")";
   body += text((*snapshot)->revision());
   body += "\"}";
-  return finished(call, std::move(body));
+  return decided(call, std::move(body));
 }
 
 }  // namespace

@@ -1,26 +1,21 @@
+// Every grant that reaches a user, from one snapshot (rbac.md R102, R103, R105).
+
 #include <charconv>
 
 #include "daemon/http/explain.hpp"
 #include "daemon/http/handlers.hpp"
+#include "daemon/http/page_token.hpp"
 #include "daemon/http/render.hpp"
 
 namespace rosterd::http {
 namespace {
 
-/// A page position inside one revision's list: "7.1042:100".
-Result<std::size_t> offset_of(const std::string& cursor, const Revision& revision) {
-  if (cursor.empty()) return std::size_t{0};
-  const auto colon = cursor.find(':');
-  std::size_t offset = 0;
-  const auto* last = cursor.data() + cursor.size();
-  const auto at = colon == std::string::npos ? Result<Revision>(fail(Errc::InvalidInput, "no colon"))
-                                             : parse_revision(std::string_view(cursor).substr(0, colon));
-  if (!at) return fail(Errc::InvalidInput, "cursor: is not one that rosterd gave");
-  const auto [end, error] = std::from_chars(cursor.data() + colon + 1, last, offset);
-  if (error != std::errc{} || end != last) return fail(Errc::InvalidInput, "cursor: is not one that rosterd gave");
-  if (*at != revision)
-    return fail(Errc::CursorExpired, "the tenant has moved on to revision {}: start from the first page", text(revision));
-  return offset;
+/// Why a user is suspended stands in the store alone; a user who has gone there since has no reason any more.
+Result<std::string> suspension_of(Call& call, const Principal& who) {
+  const auto user = call.store().user(call.tenant, text(who));
+  if (user) return user->state_reason;
+  if (user.error().code == Errc::NotFound) return std::string();
+  return fail(user.error(), "reading why the user is suspended");
 }
 
 }  // namespace
@@ -28,32 +23,50 @@ Result<std::size_t> offset_of(const std::string& cursor, const Revision& revisio
 Result<Reply> effective(Call& call) {
   const auto page = call.page();
   if (!page) return fail(page.error());
-  const auto user = call.store().user(call.tenant, call.param("u"));
-  if (!user) return fail(user.error());
   const auto taken = call.snapshot();
   if (!taken) return fail(taken.error());
   const auto& snapshot = **taken;
-  const auto offset = offset_of(page->cursor, snapshot.revision());
-  if (!offset) return fail(offset.error());
-  const auto roles = call.store().roles(call.tenant);
-  if (!roles) return fail(roles.error());
+  const auto key = call.param("u");
+  const auto found = snapshot.resolve(PrincipalType::User, key);
+  if (found.kind == rbac::Resolved::Unknown) return fail(Errc::NotFound, "there is no user {}", key);
+  if (found.kind == rbac::Resolved::Ambiguous)
+    return fail_as("ambiguous", Errc::Conflict, "{} is the name of more than one user; use the id", key);
+  const auto& user = found.known;
 
-  const Principal who{PrincipalType::User, user->id};
-  const auto now = call.app.services.clock.now();
-  const auto all = snapshot.grants(who, now, 0);
-  const auto first = std::min(*offset, all.size());
-  const auto count = std::min<std::size_t>(page->limit, all.size() - first);
-  auto items = grants_json(call, who, std::span(all).subspan(first, count), *roles);
+  const auto& pepper = call.app.services.token_pepper;
+  const auto question = "effective " + call.tenant.value + " " + text(user.who);
+  PagePlace place{.revision = snapshot.revision(), .at = call.app.services.clock.now(), .position = {}};
+  std::uint64_t skip = 0;
+  if (!page->cursor.empty()) {
+    auto given = read_page_token(pepper, page->cursor, question);
+    if (!given) return fail(given.error(), "cursor");
+    if (given->revision != place.revision)
+      return fail(Errc::CursorExpired, "the tenant has moved on to revision {}: start from the first page", text(place.revision));
+    place = std::move(*given);
+    const auto& position = place.position;
+    if (std::from_chars(position.data(), position.data() + position.size(), skip).ec != std::errc{})
+      return fail(Errc::InvalidInput, "cursor: is not one that rosterd gave");
+  }
+  const auto grants = snapshot.effective(user.who, place.at, skip, page->limit);
+  auto items = grants_json(call, user.who, grants.items);
   if (!items) return fail(items.error());
-  const auto end = first + count;
-  auto body = list(std::move(*items), end < all.size() ? fmt::format("{}:{}", text(snapshot.revision()), end) : std::string());
-  body["user"] = {{"id", text(who)}, {"username", user->username}};
-  body["state"] = user->active() ? "active" : "suspended";
-  body["state_reason"] = text_or_null(user->state_reason);
-  body["super_admin"] = snapshot.check(who, "USER", "READ", std::nullopt, now).reason == rbac::Reason::AllowedSuperAdmin;
+  std::string reason;
+  if (!user.active) {
+    auto read = suspension_of(call, user.who);
+    if (!read) return fail(read.error());
+    reason = std::move(*read);
+  }
+  const auto end = skip + grants.items.size();
+  place.position = std::to_string(end);
+  auto body = list(std::move(*items), end < grants.total ? page_token(pepper, place, question) : std::string());
+  body["user"] = {{"id", text(user.who)}, {"username", user.name}};
+  body["state"] = user.active ? "active" : "suspended";
+  body["state_reason"] = text_or_null(reason);
+  body["super_admin"] = user.super_admin;
   body["revision"] = text(snapshot.revision());
-  body["total"] = all.size();
-  return ok(body);
+  body["total"] = grants.total;
+  body["more"] = grants.more;
+  return decided(call, dump(body));
 }
 
 }  // namespace rosterd::http

@@ -9,9 +9,11 @@
 
 namespace rosterd::http {
 
-/// {binding, role, namespace, via: [{group, origins}], origin, expires_at, permissions} for each grant. Origins are read from the
-/// store; an edge that has gone there since the snapshot has an empty list.
-[[nodiscard]] Result<nlohmann::json> grants_json(Call& call, const Principal& who, std::span<const rbac::Grant> grants,
-                                                 std::span<const Role> roles);
+/// {binding, role, namespace, via: [{group, origins, gone}], origin, expires_at, permissions} for each grant of the call's snapshot.
+/// Origins are read from the store; a membership that has gone there since the snapshot was made is marked `gone`.
+[[nodiscard]] Result<nlohmann::json> grants_json(Call& call, const Principal& who, std::span<const rbac::Grant> grants);
+/// The answer to a check with explain=true: {allowed, reason, revision, paths, paths_total, paths_more, matched_namespace, state,
+/// near_misses?}.
+[[nodiscard]] Result<nlohmann::json> explanation_json(Call& call, const rbac::Explanation& why);
 
 }  // namespace rosterd::http

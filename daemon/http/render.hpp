@@ -11,6 +11,8 @@ namespace rosterd::http {
 
 [[nodiscard]] inline Reply reply(int status, const nlohmann::json& body) { return {.status = status, .body = dump(body)}; }
 [[nodiscard]] inline Reply ok(const nlohmann::json& body) { return reply(200, body); }
+/// A decision: from which revision it is, and how long ago this replica last heard that there is none newer. Needs the call's snapshot.
+[[nodiscard]] Reply decided(const Call& call, std::string body);
 /// 204 after a mutation of the tenant.
 [[nodiscard]] inline Reply gone(std::optional<Revision> revision) {
   return {.status = 204, .body = {}, .content_type = {}, .headers = {}, .revision = revision, .changed = true};
