@@ -166,6 +166,7 @@ std::string grant_text(const json& grant, const std::string& subject, const std:
       const auto entry = text_at(origin, "entry");
       origins.push_back(harmless("source " + name + (entry.empty() ? "" : ", " + entry)));
     }
+    if (flag_at(hop, "gone")) origins.emplace_back("ended since this revision");
     out += fmt::format("    {} is a member of {}", member, group) + painted("  " + joined(origins, "; "), Colour::Dim, colours) + "\n";
     member = group;
   }

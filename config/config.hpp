@@ -33,6 +33,8 @@ struct Server {
   Address listen;
   Path unix_socket;                       ///< a socket beside the port
   std::uint32_t unix_socket_mode = 0660;  ///< who may connect there, as for chmod
+  std::string public_url;                 ///< what clients call us: "https://authz.example.org"
+  std::vector<std::string> proxy_routes;  ///< one line each, read by daemon/http
   std::uint32_t threads = 32;
   std::uint32_t max_connections = 10'000;
   Path tls_certificate_file;

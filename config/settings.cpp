@@ -132,6 +132,36 @@ struct DatabaseUrl {
   static std::string show(const std::string& value) { return toml_string(without_password(value)); }
 };
 
+/// The address clients use: only what may stand before a path.
+struct PublicUrl {
+  Result<std::string> read(const Value& value) const {
+    const auto* given = std::get_if<std::string>(&value);
+    if (given == nullptr) return wrong_kind(value, "a URL in quotes, such as \"https://authz.example.org\"");
+    if (given->empty()) return *given;
+    const std::string_view scheme = "https://";
+    if (!given->starts_with(scheme) || given->size() == scheme.size() || given->ends_with('/') ||
+        given->find_first_of("?#\\\"<> \t\r\n@") != std::string::npos)
+      return fail(Errc::InvalidInput, "is not the address clients use; write https://HOST without a query or a slash at the end");
+    return *given;
+  }
+  static std::string show(const std::string& value) { return toml_string(value); }
+};
+
+/// A list of lines whose meaning somebody else knows.
+struct Lines {
+  std::string_view example;
+  Result<std::vector<std::string>> read(const Value& value) const {
+    const auto* list = std::get_if<std::vector<std::string>>(&value);
+    if (list == nullptr) return wrong_kind(value, fmt::format("a list of lines, such as [\"{}\"]", example));
+    return *list;
+  }
+  static std::string show(const std::vector<std::string>& value) {
+    std::string out = "[";
+    for (const auto& line : value) out += (out.size() > 1 ? ", " : "") + toml_string(line);
+    return out + "]";
+  }
+};
+
 struct Networks {
   Result<std::vector<std::string>> read(const Value& value) const {
     const auto* list = std::get_if<std::vector<std::string>>(&value);
@@ -235,6 +265,8 @@ std::vector<Setting> make_settings() {
       row("server.max_connections", Restart, Count{16, 1'000'000}, MEMBER(server.max_connections)),
       row("server.tls_certificate_file", Reload, File{}, MEMBER(server.tls_certificate_file)),
       row("server.tls_key_file", Reload, File{}, MEMBER(server.tls_key_file)),
+      row("server.public_url", Restart, PublicUrl{}, MEMBER(server.public_url)),
+      row("server.proxy_routes", Restart, Lines{"GET /flows/{ns}/{rest...} FLOW READ {ns}"}, MEMBER(server.proxy_routes)),
       row("server.max_body", Restart, Bytes{1 << 10, 1 << 30}, MEMBER(server.max_body)),
       row("server.max_batch_body", Restart, Bytes{1 << 10, 1 << 30}, MEMBER(server.max_batch_body)),
       row("server.request_timeout", Restart, Duration{seconds(1), minutes(10)}, MEMBER(server.request_timeout)),

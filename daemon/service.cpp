@@ -229,6 +229,12 @@ Result<void> Service::Parts::open_port() {
   options.port = server.listen.port;
   options.unix_socket = server.unix_socket.string();
   options.unix_socket_mode = server.unix_socket_mode;
+  options.public_url = server.public_url;
+  for (const auto& line : server.proxy_routes) {
+    auto route = http::parse_proxy_route(line);
+    if (!route) return fail(route.error(), "server.proxy_routes");
+    options.proxy_routes.push_back(std::move(*route));
+  }
   options.threads = server.threads;
   options.max_connections = server.max_connections;
   options.max_body = server.max_body;

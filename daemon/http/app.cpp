@@ -1,11 +1,13 @@
 #include "daemon/http/app.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <exception>
 
+#include "daemon/http/handlers.hpp"
+#include "daemon/http/identity.hpp"
 #include "daemon/http/problem.hpp"
 #include "daemon/http/router.hpp"
-#include "daemon/http/token.hpp"
 #include "schema/core/hash.hpp"
 #include "schema/core/log.hpp"
 #include "schema/core/text.hpp"
@@ -40,74 +42,28 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
   });
 }
 
-/// Needs neither the database nor anything else that may take its time, once the caller is known.
-bool answers_from_memory(const Route& route) {
-  return route.path.ends_with("/check") || route.path == "/healthz" || route.path == "/version" || route.path == "/openapi.json";
-}
-
 Result<std::shared_ptr<const Caller>> authenticate(App& app, std::string_view authorization) {
-  constexpr std::string_view kScheme = "Bearer ";
-  if (authorization.size() <= kScheme.size() || !equals_ignoring_case(authorization.substr(0, kScheme.size()), kScheme))
-    return fail(unauthenticated());
-  auto token = authorization.substr(kScheme.size());
-  while (token.starts_with(' ')) token.remove_prefix(1);
-  if (!plausible(token)) return fail(unauthenticated());  // R54: the store never hears of it
-  const auto hash = token_hash(token, app.services.token_pepper);
-  const auto hit = app.callers.find(hash);
-  if (hit && hit->refresh) {
-    app.background.post([&app, hash] {
-      const auto asked = Steady::now();
-      // An error leaves the entry to its age; then a request asks for itself and says what is wrong.
-      if (auto found = app.services.store.find_caller(hash)) {
-        if (*found)
-          app.callers.put(hash, std::make_shared<const Caller>(std::move(**found)), asked);
-        else
-          app.callers.erase(hash);
-      }
-    });
-  }
-  if (hit && hit->fresh) return hit->value;
-  const auto asked = Steady::now();
-  auto found = app.services.store.find_caller(hash);
-  if (!found) {
-    // K6: a replica that has lost the database keeps answering from what it knew, for a bounded time.
-    if (found.error().code == Errc::Unavailable && hit && hit->age < app.options.max_snapshot_age) return hit->value;
-    return fail(found.error(), "looking up the token");
-  }
-  if (!*found) {
-    app.callers.erase(hash);
-    return fail(unauthenticated());
-  }
-  auto caller = std::make_shared<const Caller>(std::move(**found));
-  app.callers.put(hash, caller, asked);
-  return caller;
+  const auto token = look_up_token(app, authorization);
+  if (!token) return fail(token.error());
+  if (token->hit && token->hit->fresh) return token->hit->value;
+  return ask_for_caller(app, *token);
 }
 
 Result<Standing> standing(App& app, const TenantId& tenant, AccountId account) {
-  const auto key = fmt::format("{}/{}", tenant.value, account.value);
-  const auto hit = app.standings.find(key);
-  if (hit && hit->refresh) {
-    app.background.post([&app, key, tenant, account] {
-      const auto asked = Steady::now();
-      const auto found = app.services.store.linked_user(tenant, account);
-      if (found)
-        app.standings.put(key, {.exists = true, .user = *found}, asked);
-      else if (found.error().code == Errc::NotFound)
-        app.standings.put(key, {}, asked);
-    });
-  }
-  if (hit && hit->fresh) return hit->value;
-  const auto asked = Steady::now();
-  const auto found = app.services.store.linked_user(tenant, account);
-  Standing out;
-  if (found) {
-    out = {.exists = true, .user = *found};
-  } else if (found.error().code != Errc::NotFound) {
-    if (found.error().code == Errc::Unavailable && hit && hit->age < app.options.max_snapshot_age) return hit->value;
-    return fail(found.error(), "looking up the caller in the tenant");
-  }
-  app.standings.put(key, out, asked);
-  return out;
+  const auto place = look_up_standing(app, tenant, account);
+  if (place.hit && place.hit->fresh) return place.hit->value;
+  return ask_for_standing(app, place);
+}
+
+/// AuthZEN's paths: what rosterd does not know is ignored there, and whole-request errors are 400 (check-api.md A2, A3).
+bool is_lenient(const Route& route) { return route.path.starts_with("/t/{t}/access/"); }
+bool takes_batch(const Route& route) { return route.path.ends_with("/check") || route.path.ends_with("/access/v1/evaluations"); }
+/// A decision is counted, not logged, whatever its method.
+bool decides(const Route& route) { return route.path.ends_with("/check") || is_lenient(route) || route.access == Access::Proxied; }
+
+/// Needs neither the database nor anything else that may take its time, once the caller is known.
+bool answers_from_memory(const Route& route) {
+  return decides(route) || route.path == "/healthz" || route.path == "/version" || route.path == "/openapi.json";
 }
 
 /// R4: whoever is nobody in the tenant hears what he would hear about a tenant that does not exist.
@@ -128,6 +84,7 @@ Result<void> may(Call& call, const Route& route) {
     case Access::Open:
     case Access::SignedIn:
     case Access::Standing:
+    case Access::Proxied:
       return {};
     case Access::SuperAdmin:
       if (!call.super_admin()) return fail(Errc::Forbidden, "this needs a super admin");
@@ -197,6 +154,7 @@ Result<void> fresh_enough(Call& call) {
 }
 
 Result<void> known_parameters(const Route& route, const Target& target) {
+  if (is_lenient(route)) return {};
   for (const auto& [name, value] : target.query) {
     auto rest = route.query;
     bool known = false;
@@ -213,11 +171,12 @@ Result<void> known_parameters(const Route& route, const Target& target) {
 
 Result<void> acceptable_body(const App& app, const Route& route, const Request& request) {
   if (request.body.empty()) return {};
-  const auto most = route.path.ends_with("/check") ? app.options.max_batch_body : app.options.max_body;
+  const auto most = takes_batch(route) ? app.options.max_batch_body : app.options.max_body;
   if (request.body.size() > most) return fail_as("payload_too_large", Errc::InvalidInput, "the body is larger than {} bytes", most);
   const auto type = request.headers.content_type.substr(0, request.headers.content_type.find(';'));
   const bool json = equals_ignoring_case(type, "application/json") ||
                     (request.method == "PATCH" && equals_ignoring_case(type, "application/merge-patch+json"));
+  if (!json && is_lenient(route)) return fail(Errc::InvalidInput, "a body must be application/json");
   if (!json) return fail_as("unsupported_media_type", Errc::InvalidInput, "a body must be application/json");
   if (!request.headers.content_encoding.empty() && !equals_ignoring_case(request.headers.content_encoding, "identity"))
     return fail_as("unsupported_media_type", Errc::InvalidInput, "compressed bodies are not taken");
@@ -239,7 +198,7 @@ Result<Reply> pass(Call& call, const Route& route) {
     slot = call.app.waiting.take();
     if (!slot) return fail(no_thread_to_wait());
   }
-  const bool in_tenant = route.path.starts_with("/v1/tenants/{t}");
+  const bool in_tenant = route.path.starts_with("/v1/tenants/{t}") || route.path.starts_with("/t/{t}/");
   if (in_tenant)
     if (const auto ok = enter_tenant(call); !ok) return fail(ok.error());
   if (const auto ok = may(call, route); !ok) return fail(ok.error());
@@ -257,7 +216,34 @@ Result<Reply> pass(Call& call, const Route& route) {
   return reply;
 }
 
+/// The one row that stands for every method and every path below it.
+int proxy_row() {
+  static const int row = [] {
+    const auto all = routes();
+    return static_cast<int>(std::find_if(all.begin(), all.end(), [](const Route& route) { return route.access == Access::Proxied; }) -
+                            all.begin());
+  }();
+  return row;
+}
+
+/// Before anything else is looked at: the path below is that of another program, and whatever is wrong with it is a "no" (X1, X6).
+Result<Reply> dispatch_proxy(App& app, const Request& request, std::string_view id, int& route_index) {
+  route_index = proxy_row();
+  const Target unread;
+  Call call{.app = app,
+            .request = request,
+            .target = unread,
+            .request_id = id,
+            .params = {},
+            .caller = nullptr,
+            .tenant = {},
+            .self = {},
+            .published = {}};
+  return routes()[static_cast<std::size_t>(route_index)].handler(call);
+}
+
 Result<Reply> dispatch(App& app, const Request& request, std::string_view id, int& route_index) {
+  if (proxy_target(request.target)) return dispatch_proxy(app, request, id, route_index);
   if (request.target.size() > app.options.max_url)
     return fail_as("uri_too_long", Errc::InvalidInput, "the URL is longer than {} bytes", app.options.max_url);
   const auto target = parse_target(request.target);
@@ -285,9 +271,11 @@ Result<Reply> dispatch(App& app, const Request& request, std::string_view id, in
 
 void note(const Request& request, std::string_view id, int route, const Reply& reply, double seconds, const Error* error) {
   const bool failed = reply.status >= 500;
-  const bool mutation = request.method != "GET" && request.method != "HEAD" &&
-                        !(route >= 0 && routes()[static_cast<std::size_t>(route)].path.ends_with("/check"));
-  if (!failed && !mutation && reply.status < 400) return;                // reads and checks are counted, not logged
+  const auto* row = route >= 0 ? &routes()[static_cast<std::size_t>(route)] : nullptr;
+  const bool mutation = request.method != "GET" && request.method != "HEAD" && !(row != nullptr && decides(*row));
+  // Reads and checks are counted, not logged; to a proxy 401 and 403 are answers like 200.
+  const bool fine = reply.status < 400 || (row != nullptr && row->access == Access::Proxied);
+  if (!failed && !mutation && fine) return;
   const auto path = request.target.substr(0, request.target.find('?'));  // a query may name people
   log::event(failed ? log::Level::Error : log::Level::Info, "http.request",
              {{"method", std::string(request.method)},
@@ -378,6 +366,8 @@ std::string right_of(const Route& route) {
       return "standing";
     case Access::Pair:
       return fmt::format("{} {}", route.permission, route.action);
+    case Access::Proxied:
+      return "whom the proxy asks for";
     case Access::PairOrSelf:
       return fmt::format("{} {} or self", route.permission, route.action);
   }

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "daemon/http/background.hpp"
+#include "daemon/http/errands.hpp"
 #include "daemon/http/metrics.hpp"
 #include "daemon/http/request.hpp"
 #include "daemon/http/server.hpp"
@@ -28,6 +29,7 @@ enum class Access {
   Standing,    ///< whoever is somebody in the tenant
   Pair,        ///< the pair, in the tenant
   PairOrSelf,  ///< the pair, or the path's {u} is the caller himself (R96)
+  Proxied,     ///< whoever the request comes from that a proxy asks about: the handler sees to it (check-api.md X7)
 };
 
 struct Route {
@@ -61,7 +63,8 @@ struct App {
   std::atomic<int> tests{0};  ///< connector tests running now
   std::stop_source stopping;
   Slots waiting;          ///< threads that wait for something; a quarter of them never does
-  Background background;  ///< last: its jobs use the others
+  Background background;  ///< its jobs use the others
+  Errands errands;        ///< last: theirs use the background, too
 
   App(HttpOptions http_options, HttpServices http_services)
       : options(std::move(http_options)),

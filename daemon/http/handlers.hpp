@@ -53,6 +53,21 @@ Result<Reply> status(Call& call);  // status.cpp
 Result<Reply> check_one(Call& call);  // check.cpp
 Result<Reply> check_body(Call& call);
 
+Result<Reply> authzen_evaluation(Call& call);  // authzen_routes.cpp
+Result<Reply> authzen_evaluations(Call& call);
+Result<Reply> authzen_subjects(Call& call);
+Result<Reply> authzen_resources(Call& call);
+Result<Reply> authzen_actions(Call& call);
+Result<Reply> authzen_metadata(Call& call);
+
+/// A request's path taken apart when it is one of a proxy: /t/{tenant}/authz/proxy and whatever follows, which is not looked at here.
+struct ProxyTarget {
+  std::string_view tenant;  ///< may be anything
+  std::string_view path;    ///< what follows, without the query
+};
+[[nodiscard]] std::optional<ProxyTarget> proxy_target(std::string_view target);
+Result<Reply> proxy(Call& call);  // proxy.cpp
+
 Result<Reply> healthz(Call& call);  // meta.cpp
 Result<Reply> readyz(Call& call);
 Result<Reply> version(Call& call);

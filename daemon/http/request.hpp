@@ -23,6 +23,11 @@ struct RequestHeaders {
   std::string_view request_id;
   std::string_view min_revision;
   std::string_view max_age;
+  // What a reverse proxy sets (check-api.md X6, X7).
+  std::string_view permission = {};  ///< Rosterd-Permission
+  std::string_view action = {};      ///< Rosterd-Action
+  std::string_view ns = {};          ///< Rosterd-Namespace; empty = the whole tenant
+  std::string_view subject = {};     ///< Rosterd-Subject: on whose behalf, when the proxy itself is the caller
 };
 
 struct Request {

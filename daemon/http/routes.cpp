@@ -52,6 +52,13 @@ constexpr Route kRoutes[] = {
     // CHECK READ is asked for inside: a check about oneself is free.
     {"GET", "/v1/tenants/{t}/check", Standing, "CHECK", "READ", check_one, "subject permission action namespace explain"},
     {"POST", "/v1/tenants/{t}/check", Standing, "CHECK", "READ", check_body},
+    {"GET", "/.well-known/authzen-configuration/t/{t}", Open, {}, {}, authzen_metadata},
+    {"POST", "/t/{t}/access/v1/evaluation", Pair, "CHECK", "READ", authzen_evaluation},
+    {"POST", "/t/{t}/access/v1/evaluations", Pair, "CHECK", "READ", authzen_evaluations},
+    {"POST", "/t/{t}/access/v1/search/subject", Pair, "CHECK", "READ", authzen_subjects},
+    {"POST", "/t/{t}/access/v1/search/resource", Pair, "CHECK", "READ", authzen_resources},
+    {"POST", "/t/{t}/access/v1/search/action", Pair, "CHECK", "READ", authzen_actions},
+    {"GET", "/t/{t}/authz/proxy", Proxied, {}, {}, proxy},  // stands for every method, and every path below it
 };
 
 }  // namespace

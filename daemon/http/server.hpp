@@ -8,8 +8,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "connectors/connector.hpp"
+#include "daemon/http/proxy_routes.hpp"
 #include "daemon/http/setup.hpp"
 #include "daemon/secrets.hpp"
 #include "daemon/sync/control.hpp"
@@ -22,7 +24,9 @@ namespace rosterd::http {
 
 struct HttpOptions {
   std::string address = "127.0.0.1";
-  std::uint16_t port = 0;  ///< 0 = any free one
+  std::uint16_t port = 0;       ///< 0 = any free one
+  std::string public_url = {};  ///< "https://authz.example.org": what clients call us, for AuthZEN's metadata; empty = not known
+  std::vector<ProxyRoute> proxy_routes = {};
   std::size_t threads = 32;
   std::size_t max_body = 64 * 1024;  ///< of everything but a batch of checks
   std::size_t max_batch_body = 1024 * 1024;

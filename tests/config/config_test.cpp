@@ -112,6 +112,16 @@ TEST(Config, AllProblemsAreReportedTogetherWithTheirLines) {
             "/etc/rosterd/rosterd.toml:12: tls: there is no such section; take it out (docs/configuration.md lists them)");
 }
 
+TEST(Config, ThePublicAddressIsAnHttpsOriginAndRoutesAreKeptAsTheyAre) {
+  const auto config =
+      read("[server]\npublic_url = \"https://authz.example.org/rosterd\"\nproxy_routes = [\"GET /a/{ns} FLOW READ {ns}\"]\n");
+  ASSERT_TRUE(config) << config.error().what;
+  EXPECT_EQ(config->server.public_url, "https://authz.example.org/rosterd");
+  EXPECT_THAT(config->server.proxy_routes, ElementsAre("GET /a/{ns} FLOW READ {ns}"));
+  for (const char* bad : {"http://a", "https://", "https://a/", "https://a?x", "https://a#x", "https://u@a", "a", "https://a b"})
+    EXPECT_THAT(trouble(fmt::format("[server]\npublic_url = \"{}\"\n", bad)), HasSubstr("server.public_url: is not the address")) << bad;
+}
+
 TEST(Config, TextThatIsNotTomlIsReportedWithItsLine) {
   EXPECT_THAT(trouble("[server]\nlisten = \n"), StartsWith("/etc/rosterd/rosterd.toml:2: not TOML: "));
   EXPECT_THAT(trouble("[log]\nlevel = \"info\"\nlevel = \"info\"\n"), StartsWith("/etc/rosterd/rosterd.toml:3: not TOML: "));
