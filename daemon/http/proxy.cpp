@@ -1,4 +1,4 @@
-// The endpoint that nginx, Envoy and Traefik ask before they let a request through (check-api.md §9). Whatever the proxy sends, the answer
+// The endpoint that nginx and Envoy ask before they let a request through (check-api.md §9). Whatever the proxy sends, the answer
 // is 200 (let it through), 401 (nobody known asks), 403 (no) or 503 (cannot be decided now), within the time a proxy waits.
 
 #include "daemon/http/handlers.hpp"

@@ -227,7 +227,11 @@ class Listener final : public httplib::Server, public Answering {
                                       .if_match = header(from, "If-Match"),
                                       .request_id = header(from, "X-Request-ID"),
                                       .min_revision = header(from, "Rosterd-Min-Revision"),
-                                      .max_age = header(from, "Rosterd-Max-Age")},
+                                      .max_age = header(from, "Rosterd-Max-Age"),
+                                      .permission = header(from, "Rosterd-Permission"),
+                                      .action = header(from, "Rosterd-Action"),
+                                      .ns = header(from, "Rosterd-Namespace"),
+                                      .subject = header(from, "Rosterd-Subject")},
                           .body = now.body,
                           .remote = now.exchange.peer.address,
                           .unix_socket = now.exchange.peer.unix_socket};

@@ -63,15 +63,3 @@ BEGIN
     RETURN;
   END LOOP;
 END $$;
-
-CREATE OR REPLACE FUNCTION door_next_due() RETURNS timestamptz
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = rosterd, pg_temp AS $$
-  SELECT min(CASE WHEN EXISTS (SELECT 1 FROM run r WHERE r.tenant_id = s.tenant_id AND r.source_id = s.source_id AND r.outcome = 1
-                                 AND (s.enabled OR r.dry_run))
-                  THEN least(st.next_due, now()) WHEN s.enabled THEN st.next_due END)
-  FROM source s
-  JOIN tenant t ON t.tenant_id = s.tenant_id AND t.enabled
-  JOIN source_state st ON st.tenant_id = s.tenant_id AND st.source_id = s.source_id
-  JOIN source_lease l ON l.tenant_id = s.tenant_id AND l.source_id = s.source_id
-  WHERE l.expires_at IS NULL OR l.expires_at <= clock_timestamp()
-$$;

@@ -187,7 +187,8 @@ TEST_F(AuthZenTest, TheSemanticsStopWhereTheyShouldA8) {
         {"action", action("READ")}, {"resource", resource("FLOW", "a")}, {"options", {{"evaluations_semantic", semantic}, {"x", 1}}}};
     for (const auto& one : who) body["evaluations"].push_back(one.empty() ? json::object() : json{{"subject", subject(one)}});
     std::string out;
-    for (const auto& item : evaluate_all(body).body["evaluations"]) out += item["decision"] == true ? 'y' : 'n';
+    const auto answer = evaluate_all(body);
+    for (const auto& item : answer.body["evaluations"]) out += item["decision"] == true ? 'y' : 'n';
     return out;
   };
   EXPECT_EQ(ran("execute_all", {"grace", "linus", "grace"}), "yny");

@@ -210,7 +210,7 @@ struct ProxyHeaders : testing::Test {
     return http::answer(app, {.method = "PUT", .target = target, .headers = headers, .body = {}, .remote = "127.0.0.1"});
   }
   static http::RequestHeaders saying(std::string_view permission, std::string_view action, std::string_view ns,
-                                      std::string_view subject = {}) {
+                                     std::string_view subject = {}) {
     http::RequestHeaders out;
     out.permission = permission;
     out.action = action;
