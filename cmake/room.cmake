@@ -59,4 +59,7 @@ function(rosterd_test name)
   # One ctest per program: fixtures such as a private PostgreSQL are then started once for all tests of the program.
   add_test(NAME ${name} COMMAND test_${name})
   set_tests_properties(${name} PROPERTIES LABELS "${test_LABELS}" TIMEOUT 900)
+  if(ROSTERD_SANITIZE MATCHES address)
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/lsan.supp")
+  endif()
 endfunction()

@@ -98,8 +98,11 @@ struct FrontTest : testing::Test {
   }
   template <class Condition>
   static bool soon(Condition condition) {
-    for (int i = 0; i < 500 && !condition(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    return condition();
+    for (int i = 0; i < 500; ++i) {
+      if (condition()) return true;  // asked once more it may be another answer
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return false;
   }
 
   Scripted scripted;
