@@ -374,7 +374,6 @@ Result<void> PostgresStage::edge(const StagedEdge& change) {
 
 Result<void> PostgresStage::new_edge(const StagedEdge& change) {
   ++seq_;
-  ++eager_edges_;
   auto& row = new_edges_.rows;
   row.row(3);
   row.int8(change.group.value);

@@ -88,7 +88,6 @@ class PostgresStage final : public Stage {
   bool over_ = false;
   std::uint64_t seq_ = 0;
   StagedCounts counts_;
-  std::uint64_t eager_edges_ = 0;  ///< staged for insertion behind the read
   std::uint64_t eager_edges_inserted_ = 0;
   Lane users_{.table = "stage_user"};
   Lane groups_{.table = "stage_group"};
