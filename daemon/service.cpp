@@ -20,6 +20,7 @@
 #include "daemon/sync/housekeeper.hpp"
 #include "daemon/sync/publisher.hpp"
 #include "daemon/sync/scheduler.hpp"
+#include "rbac/escalation.hpp"
 #include "schema/core/hash.hpp"
 #include "schema/core/log.hpp"
 #include "schema/postgres/embedded.hpp"
@@ -171,7 +172,8 @@ Result<void> Service::Parts::open_store(const std::stop_token& stop) {
                              .owner_url = *owner_url,
                              .pool_size = config.database.connections,
                              .connect_timeout = config.database.connect_timeout,
-                             .statement_timeout = config.database.statement_timeout};
+                             .statement_timeout = config.database.statement_timeout,
+                             .judge = rbac::make_judge(catalogue)};
   auto opened = until_available("opening the store", stop, [&] { return PostgresStore::open(options, stop); });
   if (!opened) return fail(opened.error(), "opening the store");
   store = std::move(*opened);
@@ -179,7 +181,6 @@ Result<void> Service::Parts::open_store(const std::stop_token& stop) {
 }
 
 Result<void> Service::Parts::start_sync(const std::stop_token& stop) {
-  catalogue = rbac::Catalogue::built_in();
   publisher = std::make_unique<sync::Publisher>(*store, snapshots, catalogue);
   auto told = std::chrono::steady_clock::now();
   const auto tell = [&](std::size_t published, std::size_t of) {
@@ -292,6 +293,7 @@ Result<std::unique_ptr<Service>> Service::start(const config::Config& config, st
     if (!pepper) return fail(pepper.error(), "secrets.token_pepper_file");
     parts->token_pepper = std::move(*pepper);
   }
+  parts->catalogue = rbac::Catalogue::built_in();
   if (auto ok = parts->open_store(stop); !ok) return fail(ok.error());
   {
     const std::stop_callback cut(stop, [&] { parts->store->limit_calls(Millis(0)); });

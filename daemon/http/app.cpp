@@ -49,8 +49,9 @@ Result<std::shared_ptr<const Caller>> authenticate(App& app, std::string_view au
   return ask_for_caller(app, *token);
 }
 
-Result<Standing> standing(App& app, const TenantId& tenant, AccountId account) {
-  const auto place = look_up_standing(app, tenant, account);
+Result<Standing> standing(App& app, const TenantId& tenant, const Caller& caller) {
+  if (caller.service) return standing_of(*caller.service, tenant);
+  const auto place = look_up_standing(app, tenant, caller.account.id);
   if (place.hit && place.hit->fresh) return place.hit->value;
   return ask_for_standing(app, place);
 }
@@ -71,10 +72,10 @@ Result<void> enter_tenant(Call& call) {
   const auto id = call.param("t");
   if (!is_slug(id)) return fail(no_such_tenant());
   call.tenant = TenantId{std::string(id)};
-  const auto place = standing(call.app, call.tenant, call.caller->account.id);
+  const auto place = standing(call.app, call.tenant, *call.caller);
   if (!place) return fail(place.error());
-  call.self = place->user;
-  if (!place->exists || (!place->user && !call.super_admin())) return fail(no_such_tenant());
+  call.self = place->self;
+  if (!place->exists || (!place->self && !call.super_admin())) return fail(no_such_tenant());
   return {};
 }
 
@@ -86,6 +87,10 @@ Result<void> may(Call& call, const Route& route) {
     case Access::Standing:
     case Access::Proxied:
       return {};
+    case Access::Account:
+      if (call.caller->service)
+        return fail(Errc::Forbidden, "this is for people: a service account has no profile and makes no tokens of its own");
+      return {};
     case Access::SuperAdmin:
       if (!call.super_admin()) return fail(Errc::Forbidden, "this needs a super admin");
       return {};
@@ -94,13 +99,13 @@ Result<void> may(Call& call, const Route& route) {
       const auto held = call.holds(route.permission, route.action);
       if (!held) return fail(held.error());
       if (*held) return {};
-      if (route.access == Access::Pair || !call.self) return refused();
+      if (route.access == Access::Pair || !call.self || call.self->type != PrincipalType::User) return refused();
       const auto key = call.param("u");
-      if (const auto id = parse_principal_id(PrincipalType::User, key); id && *id == *call.self) return {};
+      if (const auto id = parse_principal_id(PrincipalType::User, key); id && *id == call.self->id) return {};
       const auto snapshot = call.snapshot();  // by the rule of checks (R7), and without a search through a million rows
       if (!snapshot) return fail(snapshot.error());
       const auto found = (*snapshot)->resolve(PrincipalType::User, key);
-      if (found.kind == rbac::Resolved::Found && found.known.who.id == *call.self) return {};
+      if (found.kind == rbac::Resolved::Found && found.known.who == *call.self) return {};
       return refused();  // also for a user who does not exist: who may not read users learns nothing about them
     }
   }
@@ -306,6 +311,7 @@ Actor Call::actor() const {
   if (caller != nullptr) {
     out.account = caller->account.id;
     out.by = "token " + text(caller->token);
+    if (caller->service) out.service_account = caller->service->id;
   }
   return out;
 }
@@ -332,7 +338,7 @@ Result<bool> Call::holds(std::string_view permission, std::string_view action) {
   if (!self) return false;
   const auto taken = snapshot();
   if (!taken) return fail(taken.error());
-  return (*taken)->check(Principal{PrincipalType::User, *self}, permission, action, std::nullopt, app.services.clock.now()).allowed;
+  return (*taken)->check(*self, permission, action, std::nullopt, app.services.clock.now()).allowed;
 }
 
 Result<PageRequest> Call::page() const {
@@ -360,6 +366,8 @@ std::string right_of(const Route& route) {
       return "open";
     case Access::SignedIn:
       return "signed in";
+    case Access::Account:
+      return "signed in as an account";
     case Access::SuperAdmin:
       return "super admin";
     case Access::Standing:

@@ -25,6 +25,7 @@ using Handler = Result<Reply> (*)(Call& call);
 enum class Access {
   Open,        ///< anybody
   SignedIn,    ///< any valid token
+  Account,     ///< a person: the token of an account
   SuperAdmin,  ///< the flag
   Standing,    ///< whoever is somebody in the tenant
   Pair,        ///< the pair, in the tenant
@@ -50,7 +51,7 @@ struct Route {
 /// The caller's place in a tenant.
 struct Standing {
   bool exists = false;  ///< the tenant does
-  std::optional<PrincipalId> user;
+  std::optional<Principal> self;
 };
 
 struct App {
@@ -81,7 +82,7 @@ struct Call {
   std::span<const std::pair<std::string_view, std::string_view>> params;
   const Caller* caller = nullptr;            ///< set unless the route is open
   TenantId tenant;                           ///< of the path; empty elsewhere
-  std::optional<PrincipalId> self;           ///< the user in that tenant the caller's account is linked to
+  std::optional<Principal> self;             ///< in that tenant: the user the caller's account is linked to, or the service account he is
   std::optional<sync::Published> published;  ///< taken once (K8)
 
   [[nodiscard]] Store& store() const { return app.services.store; }

@@ -175,12 +175,12 @@ class AskRight {
   }
   /// By the same look-up as the check itself (R7), so that every spelling of the caller's own key counts.
   Result<bool> is_self(const rbac::Question& question) {
-    if (!call_.self || question.type != PrincipalType::User) return false;
-    if (const auto id = parse_principal_id(PrincipalType::User, question.key); id && *id == *call_.self) return true;
+    if (!call_.self || question.type != call_.self->type) return false;
+    if (const auto id = parse_principal_id(question.type, question.key); id && *id == call_.self->id) return true;
     const auto snapshot = call_.snapshot();
     if (!snapshot) return fail(snapshot.error());
     const auto found = (*snapshot)->resolve(question.type, question.key);
-    return found.kind == rbac::Resolved::Found && found.known.who.id == *call_.self;
+    return found.kind == rbac::Resolved::Found && found.known.who == *call_.self;
   }
 
  private:

@@ -20,17 +20,48 @@ Result<Reply> change_tenant(Call& call);
 Result<Reply> delete_tenant(Call& call);
 
 Result<Reply> list_users(Call& call);  // users.cpp
+Result<Reply> create_user(Call& call);
 Result<Reply> get_user(Call& call);
+Result<Reply> change_user(Call& call);
+Result<Reply> delete_user(Call& call);
+Result<Reply> get_user_account(Call& call);
+Result<Reply> link_user_account(Call& call);
+Result<Reply> unlink_user_account(Call& call);
 Result<Reply> groups_of_user(Call& call);
 Result<Reply> effective(Call& call);  // effective.cpp
 
 Result<Reply> list_groups(Call& call);  // groups.cpp
+Result<Reply> create_group(Call& call);
 Result<Reply> get_group(Call& call);
+Result<Reply> change_group(Call& call);
+Result<Reply> delete_group(Call& call);
 Result<Reply> list_members(Call& call);
+Result<Reply> replace_members(Call& call);
+Result<Reply> add_member(Call& call);
+Result<Reply> remove_member(Call& call);
+
+Result<Reply> list_service_accounts(Call& call);  // service_accounts.cpp
+Result<Reply> create_service_account(Call& call);
+Result<Reply> get_service_account(Call& call);
+Result<Reply> change_service_account(Call& call);
+Result<Reply> delete_service_account(Call& call);
+Result<Reply> list_service_tokens(Call& call);
+Result<Reply> create_service_token(Call& call);
+Result<Reply> revoke_service_token(Call& call);
 
 Result<Reply> list_permissions(Call& call);  // roles.cpp
 Result<Reply> list_roles(Call& call);
+Result<Reply> create_role(Call& call);
 Result<Reply> get_role(Call& call);
+Result<Reply> replace_role(Call& call);
+Result<Reply> patch_role(Call& call);
+Result<Reply> delete_role(Call& call);
+
+Result<Reply> list_bindings(Call& call);  // bindings.cpp
+Result<Reply> create_bindings(Call& call);
+Result<Reply> get_binding(Call& call);
+Result<Reply> delete_binding(Call& call);
+Result<Reply> refuse_binding_change(Call& call);
 
 Result<Reply> list_sources(Call& call);  // sources.cpp
 Result<Reply> create_source(Call& call);

@@ -16,7 +16,17 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
   });
 }
 
+/// A tenant that is there, and the user an account is in it, if any.
+Standing as_user(const std::optional<PrincipalId>& user) {
+  return {.exists = true, .self = user ? std::optional(Principal{PrincipalType::User, *user}) : std::nullopt};
+}
+
 }  // namespace
+
+Standing standing_of(const CallingService& service, const TenantId& tenant) {
+  if (service.tenant != tenant) return {};
+  return {.exists = true, .self = Principal{PrincipalType::ServiceAccount, service.id}};
+}
 
 Result<TokenLookup> look_up_token(App& app, std::string_view authorization) {
   constexpr std::string_view kScheme = "Bearer ";
@@ -67,7 +77,7 @@ StandingLookup look_up_standing(App& app, const TenantId& tenant, AccountId acco
       const auto asked = Steady::now();
       const auto found = app.services.store.linked_user(tenant, account);
       if (found)
-        app.standings.put(key, {.exists = true, .user = *found}, asked);
+        app.standings.put(key, as_user(*found), asked);
       else if (found.error().code == Errc::NotFound)
         app.standings.put(key, {}, asked);
     });
@@ -80,7 +90,7 @@ Result<Standing> ask_for_standing(App& app, const StandingLookup& place) {
   const auto found = app.services.store.linked_user(place.tenant, place.account);
   Standing out;
   if (found) {
-    out = {.exists = true, .user = *found};
+    out = as_user(*found);
   } else if (found.error().code != Errc::NotFound) {
     const auto& hit = place.hit;
     if (found.error().code == Errc::Unavailable && hit && hit->age < app.options.max_snapshot_age) return hit->value;

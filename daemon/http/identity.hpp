@@ -20,6 +20,9 @@ struct TokenLookup {
 /// What the store knows; while it is away, what was known last, for a bounded time (K6).
 [[nodiscard]] Result<std::shared_ptr<const Caller>> ask_for_caller(App& app, const TokenLookup& token);
 
+/// A service account is somebody in its own tenant alone (R51).
+[[nodiscard]] Standing standing_of(const CallingService& service, const TenantId& tenant);
+
 struct StandingLookup {
   TenantId tenant;
   AccountId account;

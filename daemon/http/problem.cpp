@@ -35,7 +35,8 @@ constexpr SlugRow kSlugs[] = {
     {"invalid_namespace", 422},   {"unknown_role", 422},           {"unknown_principal", 422},  {"unknown_account", 422},
     {"unknown_source_type", 422}, {"expires_in_past", 422},        {"secret_required", 422},    {"too_many_attempts", 429},
     {"payload_too_large", 413},   {"unsupported_media_type", 415}, {"length_required", 411},    {"uri_too_long", 414},
-    {"headers_too_large", 431},   {"method_not_allowed", 405},     {"not_implemented", 501},    {"request_timeout", 408},
+    {"headers_too_large", 431},   {"method_not_allowed", 405},     {"binding_immutable", 405},  {"not_implemented", 501},
+    {"request_timeout", 408},
 };
 
 const CodeRow& row_of(Errc code) {

@@ -24,6 +24,7 @@ struct Identified {
 Result<Identified> identify_slowly(App& app, const TokenLookup& token, const TenantId& tenant) {
   auto caller = token.hit && token.hit->fresh ? Result<std::shared_ptr<const Caller>>(token.hit->value) : ask_for_caller(app, token);
   if (!caller) return fail(caller.error());
+  if ((*caller)->service) return Identified{.caller = *caller, .place = standing_of(*(*caller)->service, tenant)};
   const auto place = look_up_standing(app, tenant, (*caller)->account.id);
   if (place.hit && place.hit->fresh) return Identified{.caller = std::move(*caller), .place = place.hit->value};
   const auto found = ask_for_standing(app, place);
@@ -37,6 +38,7 @@ Result<Identified> identify(App& app, std::string_view authorization, const Tena
   if (!token) return fail(token.error());
   if (token->hit && token->hit->fresh) {
     const auto& caller = token->hit->value;
+    if (caller->service) return Identified{.caller = caller, .place = standing_of(*caller->service, tenant)};
     const auto place = look_up_standing(app, tenant, caller->account.id);
     if (place.hit && place.hit->fresh) return Identified{.caller = caller, .place = place.hit->value};
   }
@@ -97,7 +99,7 @@ Result<Reply> decide_for_proxy(Call& call, std::string_view path, Steady::time_p
   const auto identified = identify(call.app, call.request.headers.authorization, call.tenant, deadline);
   if (!identified) return fail(identified.error());
   call.caller = identified->caller.get();
-  call.self = identified->place.user;
+  call.self = identified->place.self;
   const auto forget = [&] { call.caller = nullptr; };  // it dies with this function
   // R4: a tenant that does not exist and one where the caller is nobody look the same.
   if (!identified->place.exists || (!call.self && !call.super_admin())) {
@@ -124,7 +126,7 @@ Result<Reply> decide_for_proxy(Call& call, std::string_view path, Steady::time_p
   if (!subject.empty()) {
     judged = judge_named(snapshot, subject, *question, at);
   } else if (call.self) {
-    const Principal self{PrincipalType::User, *call.self};
+    const auto self = *call.self;
     judged = Judged{.decision = snapshot.check(self, question->permission, question->action, question->ns, at), .who = self};
   } else {
     judged = Judged{.decision = {false, rbac::Reason::DeniedNoTenantAccess}, .who = {}};

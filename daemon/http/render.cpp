@@ -35,10 +35,12 @@ json to_json(const Account& account) {
 json to_json(const TokenInfo& token) {
   return {{"id", text(token.id)},
           {"name", token.name},
+          {"description", text_or_null(token.description)},
           {"last4", token.last4},
           {"created_at", rfc3339(token.created_at)},
           {"expires_at", time_or_null(token.expires_at)},
-          {"last_used_at", time_or_null(token.last_used_at)}};
+          {"last_used_at", time_or_null(token.last_used_at)},
+          {"sliding", token.sliding}};
 }
 
 json to_json(const User& user) {

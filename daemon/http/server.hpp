@@ -33,12 +33,13 @@ struct HttpOptions {
   std::size_t max_url = 2048;
   std::size_t max_headers = 32 * 1024;  ///< request line and headers together
   std::size_t max_connections = 10'000;
-  Millis read_timeout{10'000};       ///< for a TLS handshake, for one whole request to arrive, for an answer to be taken
-  Millis keep_alive{60'000};         ///< an idle connection is closed after this, sooner when others need its place
-  Millis max_wait{1'000};            ///< a request that finds no thread for so long is answered 503
-  Millis revision_wait{1'000};       ///< Rosterd-Min-Revision
-  Millis max_snapshot_age{60'000};   ///< beyond this a replica that lost the database answers 503 (K6)
-  std::string tls_certificate_file;  ///< PEM chain; empty = plain HTTP
+  Millis read_timeout{10'000};               ///< for a TLS handshake, for one whole request to arrive, for an answer to be taken
+  Millis keep_alive{60'000};                 ///< an idle connection is closed after this, sooner when others need its place
+  Millis max_wait{1'000};                    ///< a request that finds no thread for so long is answered 503
+  Millis revision_wait{1'000};               ///< Rosterd-Min-Revision
+  std::optional<Millis> max_token_age = {};  ///< R57: the longest max_age a token may have, and then it needs one; none = for ever
+  Millis max_snapshot_age{60'000};           ///< beyond this a replica that lost the database answers 503 (K6)
+  std::string tls_certificate_file;          ///< PEM chain; empty = plain HTTP
   std::string tls_key_file;
   std::string unix_socket;  ///< path of a socket beside the port, without TLS; empty = none
   unsigned unix_socket_mode = 0660;

@@ -8,6 +8,13 @@ namespace rosterd::http {
 Result<Reply> list_tenants(Call& call) {
   const auto page = call.page();
   if (!page) return fail(page.error());
+  if (const auto& service = call.caller->service) {
+    const auto own = call.store().tenant(service->tenant);
+    if (!own) return fail(own.error());
+    auto items = nlohmann::json::array();
+    items.push_back(to_json(*own));
+    return ok(list(std::move(items)));
+  }
   const auto found = call.store().tenants(*page, call.super_admin() ? std::nullopt : std::optional(call.caller->account.id));
   if (!found) return fail(found.error());
   return ok(list(*found, [](const Tenant& tenant) { return to_json(tenant); }));

@@ -31,9 +31,17 @@ struct Account {
   TimePoint created_at{};
 };
 
+/// An application that asks, in the one tenant it belongs to.
+struct CallingService {
+  TenantId tenant;
+  PrincipalId id;
+  std::string name;
+};
+
 /// Who is asking, found by a token.
 struct Caller {
-  Account account;
+  Account account;                             ///< id 0 when a service account asks
+  std::optional<CallingService> service = {};  ///< with a service account's token
   TokenId token;
   std::string token_name;
 };
@@ -41,10 +49,20 @@ struct Caller {
 struct TokenInfo {
   TokenId id;
   std::string name;
+  std::string description;
   std::string last4;
   TimePoint created_at{};
   std::optional<TimePoint> expires_at;
   std::optional<TimePoint> last_used_at;
+  bool sliding = false;  ///< every use moves expires_at on (R57)
+};
+
+struct ServiceAccount {
+  PrincipalId id;
+  std::string name;
+  std::string description;
+  bool enabled = true;
+  TimePoint created_at{};
 };
 
 struct User {

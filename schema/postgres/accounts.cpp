@@ -28,11 +28,14 @@ Account insert_account(Db& db, const NewAccount& account) {
 }
 
 constexpr std::string_view kInsertToken =
-    "INSERT INTO account_token AS k (account_id, name, hash, last4, expires_at) VALUES ($1, $2, decode($3, 'hex'), $4, $5) RETURNING ";
+    "INSERT INTO account_token AS k (account_id, name, hash, last4, expires_at, description, max_age_ms, sliding) "
+    "VALUES ($1, $2, decode($3, 'hex'), $4, $5, $6, $7, $8) RETURNING ";
 
 TokenInfo insert_token(Db& db, AccountId account, const NewToken& token) {
   return *db.first(std::string(kInsertToken) + std::string(kTokenColumns),
-                   {account, token.name, hex_text(token.hash), token.last4, token.expires_at}, read_token);
+                   {account, token.name, hex_text(token.hash), token.last4, token.expires_at, token.description,
+                    token.max_age ? Value(token.max_age->count()) : Value(std::nullopt), token.sliding},
+                   read_token);
 }
 
 std::string account_json(const Account& account) {
@@ -167,28 +170,60 @@ Result<void> PostgresStore::revoke_token(AccountId account, std::string_view tok
   });
 }
 
-Result<std::optional<Caller>> PostgresStore::find_caller(std::string_view token_hash) {
+namespace {
+
+std::optional<Caller> account_of_token(Db& db, std::string_view hash, bool& note_use) {
   static constexpr std::string_view kFind =
       "SELECT {}, k.token_id, k.name, (k.last_used_at IS NULL OR k.last_used_at < now() - interval '1 minute')::int "
       "FROM account_token k JOIN account a ON a.account_id = k.account_id "
       "WHERE k.hash = decode($1, 'hex') AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now()) AND a.enabled";
+  return db.first(fmt::format(kFind, kAccountColumns), {hash}, [&](Row& row) {
+    Caller caller;
+    caller.account = read_account(row);
+    caller.token = row.id<TokenId>();
+    caller.token_name = row.text();
+    note_use = row.flag();
+    return caller;
+  });
+}
+
+std::optional<Caller> service_account_of_token(Db& db, std::string_view hash, bool& note_use) {
+  static constexpr std::string_view kFind =
+      "SELECT tenant, service_account_id, service_account, token_id, token, note_use FROM door_service_token(decode($1, 'hex'))";
+  return db.first(kFind, {hash}, [&](Row& row) {
+    Caller caller;
+    CallingService service;
+    service.tenant = TenantId{row.text()};
+    service.id = row.id<PrincipalId>();
+    service.name = row.text();
+    caller.service = std::move(service);
+    caller.token = row.id<TokenId>();
+    caller.token_name = row.text();
+    note_use = row.flag();
+    return caller;
+  });
+}
+
+}  // namespace
+
+Result<std::optional<Caller>> PostgresStore::find_caller(std::string_view token_hash) {
+  const auto hash = hex_text(token_hash);
   bool note_use = false;
   auto found = pool_->run(Mode::Read, "looking up a token", [&](Db& db) -> Result<std::optional<Caller>> {
-    return db.first(fmt::format(fmt::runtime(kFind), kAccountColumns), {hex_text(token_hash)}, [&](Row& row) {
-      Caller caller;
-      caller.account = read_account(row);
-      caller.token = row.id<TokenId>();
-      caller.token_name = row.text();
-      note_use = row.flag();
-      return caller;
-    });
+    auto caller = account_of_token(db, hash, note_use);
+    if (!caller) caller = service_account_of_token(db, hash, note_use);
+    return caller;
   });
   if (!found || !*found || !note_use) return found;
   const auto noted = pool_->run(Mode::Write, "noting a token's use", [&](Db& db) -> Result<void> {
-    // SKIP LOCKED: many requests of one token at once must not queue up for a time stamp.
+    if ((*found)->service) {
+      db.number("SELECT 1 FROM (SELECT door_note_service_token(decode($1, 'hex'))) noted", {hash});
+      return {};
+    }
+    // SKIP LOCKED: many requests of one token at once must not queue up for a time stamp. A sliding token lives on from here (R57).
     db.run(
-        "UPDATE account_token SET last_used_at = now() WHERE token_id = (SELECT token_id FROM account_token WHERE token_id = $1 FOR UPDATE "
-        "SKIP LOCKED)",
+        "UPDATE account_token SET last_used_at = now(), expires_at = CASE WHEN sliding THEN now() + max_age_ms * interval '1 millisecond' "
+        "ELSE expires_at END WHERE token_id = (SELECT token_id FROM account_token WHERE token_id = $1 FOR UPDATE SKIP LOCKED)",
         {(*found)->token});
     return {};
   });

@@ -7,8 +7,8 @@ namespace rosterd {
 
 using namespace postgres;
 
-PostgresStore::PostgresStore(std::shared_ptr<Pool> pool, std::shared_ptr<Pool> leases, std::shared_ptr<Pool> snapshots)
-    : pool_(std::move(pool)), leases_(std::move(leases)), snapshots_(std::move(snapshots)) {}
+PostgresStore::PostgresStore(std::shared_ptr<Pool> pool, std::shared_ptr<Pool> leases, std::shared_ptr<Pool> snapshots, GrantJudge judge)
+    : pool_(std::move(pool)), leases_(std::move(leases)), snapshots_(std::move(snapshots)), judge_(std::move(judge)) {}
 PostgresStore::~PostgresStore() = default;
 
 void PostgresStore::limit_calls(Millis longest) {
@@ -66,7 +66,7 @@ Result<std::unique_ptr<Store>> PostgresStore::open(const StoreOptions& options, 
   snapshots.name += "-snapshots";
   snapshots.size = 3;  // two builders, and the look at all revisions
   return std::make_unique<PostgresStore>(std::make_shared<Pool>(pool, watch), std::make_shared<Pool>(std::move(leases), watch),
-                                         std::make_shared<Pool>(std::move(snapshots), watch));
+                                         std::make_shared<Pool>(std::move(snapshots), watch), options.judge);
 }
 
 }  // namespace rosterd

@@ -7,6 +7,7 @@
 #include <stop_token>
 #include <string>
 
+#include "schema/model/granting.hpp"
 #include "schema/store/store.hpp"
 
 namespace rosterd {
@@ -22,6 +23,8 @@ struct StoreOptions {
   Millis connect_timeout{5'000};
   Millis statement_timeout{30'000};  ///< for ordinary statements; a stage's may take longer
   Millis lock_timeout{20'000};
+  /// Says what a change may give away (R75); without one nobody but rosterd itself and super admins can give anything.
+  GrantJudge judge = {};
 };
 
 class PostgresStore final : public Store {
@@ -29,7 +32,8 @@ class PostgresStore final : public Store {
   /// Connects, migrates, checks the role. Unavailable when the server cannot be reached; Refused when schema or role will not do; Stopped
   /// when `stop` is requested meanwhile, which also ends a migration in progress (it is rolled back).
   [[nodiscard]] static Result<std::unique_ptr<Store>> open(const StoreOptions& options, const std::stop_token& stop = {});
-  PostgresStore(std::shared_ptr<postgres::Pool> pool, std::shared_ptr<postgres::Pool> leases, std::shared_ptr<postgres::Pool> snapshots);
+  PostgresStore(std::shared_ptr<postgres::Pool> pool, std::shared_ptr<postgres::Pool> leases, std::shared_ptr<postgres::Pool> snapshots,
+                GrantJudge judge);
   ~PostgresStore() override;
 
   void limit_calls(Millis longest) override;
@@ -110,20 +114,60 @@ class PostgresStore final : public Store {
   Result<std::vector<Role>> roles(const TenantId& tenant) override;
   Result<std::vector<Binding>> bindings(const TenantId& tenant) override;
 
-  // local.cpp
+  // users.cpp
   Result<Written<User>> create_user(const TenantId& tenant, const UserRecord& user, const Actor& actor) override;
-  Result<Revision> set_user_suspended(const TenantId& tenant, PrincipalId user, bool suspended, const Actor& actor) override;
-  Result<Written<Group>> create_group(const TenantId& tenant, std::string_view name, const Actor& actor) override;
-  Result<Revision> add_member(const TenantId& tenant, PrincipalId group, const Principal& member, const Actor& actor) override;
-  Result<Revision> remove_member(const TenantId& tenant, PrincipalId group, const Principal& member, const Actor& actor) override;
+  Result<Written<User>> create_user_of(const TenantId& tenant, std::string_view account, const Actor& actor) override;
+  Result<Written<User>> change_user(const TenantId& tenant, PrincipalId user, const Edit<User>& edit, bool force,
+                                    const Actor& actor) override;
+  Result<Revision> delete_user(const TenantId& tenant, PrincipalId user, const Condition<User>& only_if, bool force,
+                               const Actor& actor) override;
+  Result<Written<User>> link_account(const TenantId& tenant, PrincipalId user, std::string_view account, const Actor& actor) override;
+  Result<Revision> unlink_account(const TenantId& tenant, PrincipalId user, const Actor& actor) override;
+
+  // groups.cpp
+  Result<Written<Group>> create_group(const TenantId& tenant, const NewGroup& group, const Actor& actor) override;
+  Result<Written<Group>> change_group(const TenantId& tenant, PrincipalId group, const Edit<Group>& edit, const Actor& actor) override;
+  Result<Revision> delete_group(const TenantId& tenant, PrincipalId group, const Condition<Group>& only_if, bool force,
+                                const Actor& actor) override;
+  Result<Written<bool>> add_member(const TenantId& tenant, PrincipalId group, const Principal& member, const Actor& actor) override;
+  Result<Revision> remove_member(const TenantId& tenant, PrincipalId group, const Principal& member, bool force,
+                                 const Actor& actor) override;
+  Result<std::vector<Principal>> local_members(const TenantId& tenant, PrincipalId group) override;
+  Result<Revision> replace_members(const TenantId& tenant, PrincipalId group, std::vector<Principal> members,
+                                   const Condition<std::vector<Principal>>& only_if, bool force, const Actor& actor) override;
+
+  // service_accounts.cpp
+  Result<Page<ServiceAccount>> service_accounts(const TenantId& tenant, const PageRequest& page) override;
+  Result<ServiceAccount> service_account(const TenantId& tenant, std::string_view key) override;
+  Result<Written<ServiceAccount>> create_service_account(const TenantId& tenant, const NewServiceAccount& made,
+                                                         const Actor& actor) override;
+  Result<Written<ServiceAccount>> change_service_account(const TenantId& tenant, PrincipalId id, const Edit<ServiceAccount>& edit,
+                                                         bool force, const Actor& actor) override;
+  Result<Revision> delete_service_account(const TenantId& tenant, PrincipalId id, const Condition<ServiceAccount>& only_if, bool force,
+                                          const Actor& actor) override;
+  Result<std::vector<TokenInfo>> service_tokens(const TenantId& tenant, PrincipalId id) override;
+  Result<TokenInfo> create_service_token(const TenantId& tenant, PrincipalId id, const NewToken& token, const Actor& actor) override;
+  Result<void> revoke_service_token(const TenantId& tenant, PrincipalId id, std::string_view token, const Actor& actor) override;
+
+  // roles.cpp
+  Result<Role> role(const TenantId& tenant, std::string_view key) override;
   Result<Written<Role>> create_role(const TenantId& tenant, const Role& role, const Actor& actor) override;
-  Result<Written<Binding>> create_binding(const TenantId& tenant, const NewBinding& binding, const Actor& actor) override;
-  Result<Revision> delete_binding(const TenantId& tenant, BindingId binding, const Actor& actor) override;
+  Result<Written<Role>> change_role(const TenantId& tenant, RoleId role, const Edit<Role>& edit, const Actor& actor) override;
+  Result<RoleGone> delete_role(const TenantId& tenant, RoleId role, const Condition<Role>& only_if, bool force,
+                               const Actor& actor) override;
+
+  // bindings.cpp
+  Result<Page<ListedBinding>> list_bindings(const TenantId& tenant, const BindingFilter& filter, const PageRequest& page) override;
+  Result<ListedBinding> binding(const TenantId& tenant, std::string_view id) override;
+  Result<Written<std::vector<Binding>>> create_bindings(const TenantId& tenant, const std::vector<NewBinding>& made,
+                                                        const Actor& actor) override;
+  Result<Revision> delete_binding(const TenantId& tenant, BindingId binding, bool force, const Actor& actor) override;
 
  private:
   std::shared_ptr<postgres::Pool> pool_;  // stages give their connection back to it, and may outlive the store by a moment
   // What requests must not keep waiting, however many of them wait for a tenant themselves: heartbeats, and what checks are answered from.
   std::shared_ptr<postgres::Pool> leases_, snapshots_;
+  const GrantJudge judge_;
 };
 
 }  // namespace rosterd

@@ -36,15 +36,18 @@ Tenant read_tenant(Row& row) {
   return out;
 }
 
-const std::string_view kTokenColumns = "k.token_id, k.name, k.last4, micros(k.created_at), micros(k.expires_at), micros(k.last_used_at)";
+const std::string_view kTokenColumns =
+    "k.token_id, k.name, k.description, k.last4, micros(k.created_at), micros(k.expires_at), micros(k.last_used_at), k.sliding::int";
 TokenInfo read_token(Row& row) {
   TokenInfo out;
   out.id = row.id<TokenId>();
   out.name = row.text();
+  out.description = row.text();
   out.last4 = row.text();
   out.created_at = row.time();
   out.expires_at = row.maybe_time();
   out.last_used_at = row.maybe_time();
+  out.sliding = row.flag();
   return out;
 }
 

@@ -16,7 +16,7 @@ extern const std::string_view kAccountColumns;  ///< FROM account a
 extern const std::string_view kTenantColumns;  ///< unqualified
 [[nodiscard]] Tenant read_tenant(Row& row);
 
-extern const std::string_view kTokenColumns;  ///< FROM account_token k
+extern const std::string_view kTokenColumns;  ///< FROM account_token k, or service_account_token k
 [[nodiscard]] TokenInfo read_token(Row& row);
 
 extern const std::string_view kSourceColumns;  ///< FROM source s

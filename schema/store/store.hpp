@@ -17,28 +17,9 @@
 #include "schema/model/ids.hpp"
 #include "schema/model/records.hpp"
 #include "schema/model/sync.hpp"
+#include "schema/store/administration.hpp"
 
 namespace rosterd {
-
-/// One page of a list. `next` is opaque; empty = the end.
-template <class T>
-struct Page {
-  std::vector<T> items;
-  std::string next;
-};
-struct PageRequest {
-  std::uint32_t limit = 100;  ///< 1..1000
-  std::string cursor;         ///< `next` of the page before; empty = from the start
-  std::string query;          ///< ?q=: prefix of the folded name (or e-mail); empty = all
-};
-
-/// Who did it, for the audit log.
-struct Actor {
-  AccountId account;  ///< 0 for rosterd itself
-  std::string by;     ///< "token tok_…", "run run_…", "setup"
-  std::string ip;
-  std::string request_id;
-};
 
 // ---- sync: leases and work ------------------------------------------------------------------------------------------------------
 
@@ -204,12 +185,6 @@ struct NewAccount {
   std::string last_name;
   bool super_admin = false;
 };
-struct NewToken {
-  std::string name;
-  std::string hash;  ///< raw bytes, as presented to find_caller
-  std::string last4;
-  std::optional<TimePoint> expires_at;
-};
 struct NewTenant {
   TenantId id;
   std::string name;
@@ -234,24 +209,8 @@ enum class Force {
   Suspend,        ///< suspends what it owns; Conflict "last_admin" when no active Admin would be left (R89)
   EvenLastAdmin,  ///< suspends what it owns, whoever that is: for super admins
 };
-struct NewBinding {
-  RoleId role;
-  Principal principal;
-  std::optional<std::string> ns;
-  std::optional<TimePoint> expires_at;
-};
-
-/// An answer of a mutation with the revision it led to.
-template <class T>
-struct Written {
-  T value;
-  Revision revision;
-};
-
-class Store {
+class Store : public Administration {
  public:
-  virtual ~Store() = default;
-
   /// From now on no call takes longer than about this, those in progress included: they end with Unavailable, and what they had done is
   /// rolled back. For an end that waits no longer.
   virtual void limit_calls(Millis longest) = 0;
@@ -369,20 +328,6 @@ class Store {
   [[nodiscard]] virtual Result<std::vector<EdgeOrigin>> edge_origins(const TenantId& tenant,
                                                                      std::span<const std::pair<PrincipalId, PrincipalId>> edges) = 0;
   [[nodiscard]] virtual Result<std::vector<Role>> roles(const TenantId& tenant) = 0;
-
-  // local objects: what tenant creation needs today; the administration API stands on these
-  [[nodiscard]] virtual Result<Written<User>> create_user(const TenantId& tenant, const UserRecord& user, const Actor& actor) = 0;
-  [[nodiscard]] virtual Result<Revision> set_user_suspended(const TenantId& tenant, PrincipalId user, bool suspended,
-                                                            const Actor& actor) = 0;
-  [[nodiscard]] virtual Result<Written<Group>> create_group(const TenantId& tenant, std::string_view name, const Actor& actor) = 0;
-  [[nodiscard]] virtual Result<Revision> add_member(const TenantId& tenant, PrincipalId group, const Principal& member,
-                                                    const Actor& actor) = 0;
-  [[nodiscard]] virtual Result<Revision> remove_member(const TenantId& tenant, PrincipalId group, const Principal& member,
-                                                       const Actor& actor) = 0;
-  [[nodiscard]] virtual Result<Written<Role>> create_role(const TenantId& tenant, const Role& role, const Actor& actor) = 0;
-  [[nodiscard]] virtual Result<std::vector<Binding>> bindings(const TenantId& tenant) = 0;
-  [[nodiscard]] virtual Result<Written<Binding>> create_binding(const TenantId& tenant, const NewBinding& binding, const Actor& actor) = 0;
-  [[nodiscard]] virtual Result<Revision> delete_binding(const TenantId& tenant, BindingId binding, const Actor& actor) = 0;
 };
 
 }  // namespace rosterd

@@ -180,7 +180,7 @@ TEST(Standing, ARightTakenAwayIsGoneWithTheNextRequest) {
   const auto bindings = world.store->bindings(key);
   for (const auto& binding : *bindings) {
     if (binding.principal.id != self) continue;
-    ASSERT_TRUE(world.store->delete_binding(key, binding.id, {}));
+    ASSERT_TRUE(world.store->delete_binding(key, binding.id, false, {}));
   }
   world.control->changed(key);
   EXPECT_EQ(world.as(ada).get("/v1/tenants/" + tenant + "/users").status, 403);

@@ -338,7 +338,7 @@ TEST_F(AuthZenTest, SearchesAreTheExactInverseOfEvaluationsA10) {
   std::vector<std::string> names;
   for (int i = 0; i < 8; ++i) names.push_back(fmt::format("user{}", i));
   for (const auto& name : names) users.push_back(user(name));
-  for (int i = 0; i < 5; ++i) groups.push_back(world.store->create_group(key, fmt::format("group{}", i), {}).value().value.id);
+  for (int i = 0; i < 5; ++i) groups.push_back(world.store->create_group(key, {.name = fmt::format("group{}", i)}, {}).value().value.id);
   for (int i = 0; i < 9; ++i) (void)world.store->add_member(key, groups[pick(5)], {PrincipalType::User, users[pick(8)]}, {});
   for (int i = 0; i < 5; ++i)
     ASSERT_TRUE(world.store->add_member(key, groups[i], {PrincipalType::Group, groups[(i + 1) % 5]}, {}) || i == 4);

@@ -20,7 +20,7 @@ struct ExplainTest : testing::Test {
     record.username = name;
     return world.store->create_user(key, record, {}).value().value.id;
   }
-  PrincipalId group(const std::string& name) { return world.store->create_group(key, name, {}).value().value.id; }
+  PrincipalId group(const std::string& name) { return world.store->create_group(key, {.name = name}, {}).value().value.id; }
   RoleId role(const std::string& name, const std::string& permissions) {
     return world.store
         ->create_role(key, {.id = {}, .name = name, .description = {}, .managed = false, .admin = false, .permissions = permissions}, {})
@@ -103,7 +103,7 @@ TEST_F(ExplainTest, RolesNamesAndStateAreThoseOfTheRevisionThatDecidesR105) {
   const auto bindings = world.store->bindings(key);
   for (const auto& binding : *bindings)
     if (binding.principal.id == grace) {
-      EXPECT_TRUE(world.store->delete_binding(key, binding.id, {}));
+      EXPECT_TRUE(world.store->delete_binding(key, binding.id, false, {}));
     }
   const auto why = explain(world.root(), "user:grace", "FLOW", "READ", "a");
   const auto effective = world.root().get(base + "/users/grace/effective");
@@ -136,7 +136,7 @@ TEST_F(ExplainTest, AMembershipThatEndedSinceTheRevisionIsSaidToBeGone) {
   EXPECT_EQ(hop()["gone"], false);
   EXPECT_EQ(hop()["origins"][0]["origin"], "local");
   world.control->asleep = true;
-  const auto removed = world.store->remove_member(key, crew, {PrincipalType::User, grace}, {});
+  const auto removed = world.store->remove_member(key, crew, {PrincipalType::User, grace}, false, {});
   const auto after = hop();
   world.control->asleep = false;
   ASSERT_TRUE(removed);

@@ -141,8 +141,8 @@ TEST(People, GroupsMembersAndEffectiveRightsShowTheirWay) {
   record.first_name = "Grace";
   const auto grace = world.store->create_user(key, record, {});
   ASSERT_TRUE(grace);
-  const auto inner = world.store->create_group(key, "Inner Circle", {});
-  const auto outer = world.store->create_group(key, "Outer", {});
+  const auto inner = world.store->create_group(key, {.name = "Inner Circle"}, {});
+  const auto outer = world.store->create_group(key, {.name = "Outer"}, {});
   ASSERT_TRUE(inner && outer);
   ASSERT_TRUE(world.store->add_member(key, inner->value.id, {PrincipalType::User, grace->value.id}, {}));
   ASSERT_TRUE(world.store->add_member(key, outer->value.id, {PrincipalType::Group, inner->value.id}, {}));
@@ -204,7 +204,7 @@ TEST(People, AnIdOfAnotherTenantDoesNotExistHere) {
   UserRecord record;
   record.username = "linus";
   const auto user = world.store->create_user(TenantId{other}, record, {});
-  const auto group = world.store->create_group(TenantId{other}, "Kernel", {});
+  const auto group = world.store->create_group(TenantId{other}, {.name = "Kernel"}, {});
   ASSERT_TRUE(user && group);
   const auto user_id = text(PrincipalType::User, user->value.id), group_id = text(PrincipalType::Group, group->value.id);
   EXPECT_EQ(world.root().get("/v1/tenants/" + other + "/users/" + user_id).status, 200);

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "daemon/http/token.hpp"
+#include "rbac/escalation.hpp"
 #include "rbac/snapshot.hpp"
 #include "schema/postgres/postgres_store.hpp"
 
@@ -34,9 +35,10 @@ std::optional<std::string> DirectControl::progress(RunId) const {
 }
 
 World::World(http::HttpOptions options) : database(PrivatePostgres::shared().fresh_database()) {
-  store = must(PostgresStore::open({.url = database.app_url, .owner_url = database.owner_url}), "opening the store");
-  secrets = Secrets::ephemeral();
   catalogue = rbac::Catalogue::built_in();
+  store = must(PostgresStore::open({.url = database.app_url, .owner_url = database.owner_url, .judge = rbac::make_judge(catalogue)}),
+               "opening the store");
+  secrets = Secrets::ephemeral();
   control = std::make_unique<DirectControl>(*store, snapshots, catalogue);
   setup_secret = must(gate.open(dir.file("setup-secret")), "opening the setup gate");
   connectors::ConnectorOptions connector_options;
@@ -111,7 +113,7 @@ std::string World::tenant_where(const Person& person, const std::string& permiss
   must(store->create_binding(key, {.role = admin, .principal = {PrincipalType::User, keeper.id}, .ns = {}, .expires_at = {}}, {}),
        "binding Admin");
   for (const auto& binding : must(store->bindings(key), "reading bindings"))
-    if (binding.principal.id == self) must(store->delete_binding(key, binding.id, {}), "taking Admin away");
+    if (binding.principal.id == self) must(store->delete_binding(key, binding.id, false, {}), "taking Admin away");
   if (!permissions_json.empty()) {
     const auto role =
         must(store->create_role(

@@ -425,14 +425,14 @@ std::string World::local(const Words& words) {
     user.username = words.at(2);
     must(store_->create_user(tenant_, user, actor_));
   } else if (words.at(1) == "group") {
-    must(store_->create_group(tenant_, words.at(2), actor_));
+    must(store_->create_group(tenant_, {.name = words.at(2)}, actor_));
   } else if (words.at(1) == "member") {
     must(store_->add_member(tenant_, find(PrincipalType::Group, words.at(2)),
                             {.type = PrincipalType::User, .id = find(PrincipalType::User, words.at(3))}, actor_));
   } else if (words.at(1) == "unbind-creator") {
     const auto creator = must(store_->linked_user(tenant_, admin_));
     for (const auto& binding : must(store_->bindings(tenant_)))
-      if (creator && binding.principal.id == *creator) must(store_->delete_binding(tenant_, binding.id, actor_));
+      if (creator && binding.principal.id == *creator) must(store_->delete_binding(tenant_, binding.id, false, actor_));
   }
   return "";
 }

@@ -166,10 +166,10 @@ TEST_F(OutageTest, AStatementThatTakesTooLongIsUnavailableAndNotForEver) {
   std::thread blocker([&] { server.query(database, "BEGIN; SELECT 1 FROM rosterd.tenant FOR UPDATE; SELECT pg_sleep(1.5); COMMIT"); });
   std::this_thread::sleep_for(Millis(400));  // until the other session holds its lock
   const auto started = std::chrono::steady_clock::now();
-  EXPECT_FAILS(impatient->create_group(acme, "x", kSomebody), Errc::Unavailable);
+  EXPECT_FAILS(impatient->create_group(acme, {.name = "x"}, kSomebody), Errc::Unavailable);
   EXPECT_LT(std::chrono::steady_clock::now() - started, Millis(1000));
   blocker.join();
-  EXPECT_OK(impatient->create_group(acme, "x", kSomebody));
+  EXPECT_OK(impatient->create_group(acme, {.name = "x"}, kSomebody));
 }
 
 TEST_F(OutageTest, AFrozenServerIsWaitedForNoLongerThanAStatementMayTake) {
@@ -204,7 +204,7 @@ TEST_F(OutageTest, CallsInProgressEndWhenTheEndWaitsNoLonger) {
   blocker.execute("BEGIN");
   blocker.execute("SELECT 1 FROM rosterd.tenant FOR NO KEY UPDATE");
   auto applying = std::async(std::launch::async, [&] { return plan->apply(applied()).error(); });
-  auto writing = std::async(std::launch::async, [&] { return ending->create_group(acme, "x", kSomebody).error(); });
+  auto writing = std::async(std::launch::async, [&] { return ending->create_group(acme, {.name = "x"}, kSomebody).error(); });
   const auto waiting = [&] { return server.query(database, "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"); };
   ASSERT_TRUE(wait_until([&] { return waiting() == "2"; }));
   const auto begun = std::chrono::steady_clock::now();
@@ -241,7 +241,7 @@ TEST_F(OutageTest, ASourceWaitsForAnothersApplyOfTheSameTenantHoweverLongItTakes
   std::vector<std::future<Result<Applied>>> applying;
   for (auto& plan : plans) applying.push_back(std::async(std::launch::async, [&] { return plan->apply(applied()); }));
   std::this_thread::sleep_for(Millis(1000));  // five times as long as a request would wait
-  EXPECT_FAILS(hasty->create_group(acme, "x", kSomebody), Errc::Unavailable);
+  EXPECT_FAILS(hasty->create_group(acme, {.name = "x"}, kSomebody), Errc::Unavailable);
   slow.execute("COMMIT");
   for (auto& one : applying) EXPECT_OK(one.get());
   EXPECT_EQ(held(), 10u);

@@ -273,7 +273,7 @@ TEST_F(StageTest, ASyncTouchesOnlyWhatItsSourceOwns) {
 }
 
 TEST_F(StageTest, AGroupWhoseNameIsTakenGetsASuffixAndTheHolderKeepsIts) {
-  must(store->create_group(acme, "Staff", kSomebody));
+  must(store->create_group(acme, {.name = "Staff"}, kSomebody));
   auto plan = stage(claim());
   const auto b = team("staff", "bbbbbbbb-2"), a = team("STAFF", "aaaaaaaa-1");
   const auto late = team("Other", "zzzzzzzz-1"), early = team("other", "cccccccc-1");
@@ -346,7 +346,7 @@ TEST_F(StageTest, RoleMappedBindingsComeAndGoWithTheirSource) {
   const auto all = held(source, acme);
   ASSERT_EQ(all.bindings.size(), 1u);
   EXPECT_EQ(all.bindings[0].ns, "a.b");
-  EXPECT_EQ(store->delete_binding(acme, all.bindings[0].id, kSomebody).error().slug, "owned_by_source");
+  EXPECT_EQ(store->delete_binding(acme, all.bindings[0].id, false, kSomebody).error().slug, "owned_by_source");
 
   const auto work = claim();
   plan = stage(work);
@@ -368,7 +368,7 @@ TEST_F(StageTest, TheLastAdminIsNeverSuspendedByASyncAndThePlanCanStillBeKept) {
   const auto creators = must(store->bindings(acme)).at(0).id;
   must(store->create_binding(
       acme, {.role = roles[0].id, .principal = {PrincipalType::Group, groups["everybody"]}, .ns = {}, .expires_at = {}}, kSomebody));
-  must(store->delete_binding(acme, creators, kSomebody));
+  must(store->delete_binding(acme, creators, false, kSomebody));
 
   const auto work = claim();
   auto plan = stage(work);

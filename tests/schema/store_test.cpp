@@ -147,8 +147,8 @@ TEST_F(StoreTest, ASecondRequestGetsTheRunThatWaitsAlready) {
 
 TEST_F(StoreTest, MembersGroupsAndRolesAreReadBack) {
   const auto ada = must(store->create_user(acme, person("ada"), kSomebody)).value;
-  const auto devs = must(store->create_group(acme, "Developers", kSomebody)).value;
-  const auto all = must(store->create_group(acme, "Everybody", kSomebody)).value;
+  const auto devs = must(store->create_group(acme, {.name = "Developers"}, kSomebody)).value;
+  const auto all = must(store->create_group(acme, {.name = "Everybody"}, kSomebody)).value;
   must(store->add_member(acme, devs.id, {PrincipalType::User, ada.id}, kSomebody));
   must(store->add_member(acme, all.id, {PrincipalType::Group, devs.id}, kSomebody));
   EXPECT_EQ(must(store->group(acme, "developers")).member_count, 1u);
@@ -158,9 +158,9 @@ TEST_F(StoreTest, MembersGroupsAndRolesAreReadBack) {
   EXPECT_EQ(members.items[0].name, "Developers");
   const std::pair<PrincipalId, PrincipalId> asked[] = {{devs.id, ada.id}};
   EXPECT_FALSE(must(store->edge_origins(acme, asked)).at(0).source.has_value());
-  EXPECT_FAILS(store->create_group(acme, "DEVELOPERS", kSomebody), Errc::Conflict);
+  EXPECT_FAILS(store->create_group(acme, {.name = "DEVELOPERS"}, kSomebody), Errc::Conflict);
   EXPECT_FAILS(store->add_member(acme, devs.id, {PrincipalType::Group, devs.id}, kSomebody), Errc::InvalidInput);
-  must(store->remove_member(acme, devs.id, {PrincipalType::User, ada.id}, kSomebody));
+  must(store->remove_member(acme, devs.id, {PrincipalType::User, ada.id}, false, kSomebody));
   EXPECT_TRUE(must(store->members(acme, devs.id, {})).items.empty());
 }
 
@@ -192,14 +192,14 @@ TEST_F(StoreTest, TheLastAdminCanBeNeitherSuspendedNorUnbound) {
   const auto user = *must(store->linked_user(acme, admin));
   const auto binding = must(store->bindings(acme)).at(0);
   EXPECT_EQ(store->set_user_suspended(acme, user, true, kSomebody).error().slug, "last_admin");
-  EXPECT_EQ(store->delete_binding(acme, binding.id, kSomebody).error().slug, "last_admin");
+  EXPECT_EQ(store->delete_binding(acme, binding.id, false, kSomebody).error().slug, "last_admin");
   const auto ada = must(store->create_user(acme, person("ada"), kSomebody)).value;
-  const auto admins = must(store->create_group(acme, "admins", kSomebody)).value;
+  const auto admins = must(store->create_group(acme, {.name = "admins"}, kSomebody)).value;
   must(store->create_binding(acme, {.role = binding.role, .principal = {PrincipalType::Group, admins.id}, .ns = {}, .expires_at = {}},
                              kSomebody));
   must(store->add_member(acme, admins.id, {PrincipalType::User, ada.id}, kSomebody));
-  EXPECT_OK(store->delete_binding(acme, binding.id, kSomebody));
-  EXPECT_EQ(store->remove_member(acme, admins.id, {PrincipalType::User, ada.id}, kSomebody).error().slug, "last_admin");
+  EXPECT_OK(store->delete_binding(acme, binding.id, false, kSomebody));
+  EXPECT_EQ(store->remove_member(acme, admins.id, {PrincipalType::User, ada.id}, false, kSomebody).error().slug, "last_admin");
 }
 
 TEST_F(StoreTest, ABindingExistsOnceAndAnExpiredTwinGivesWay) {
@@ -258,7 +258,7 @@ TEST_F(StoreTest, ATenantNeitherReadsNorChangesAnothersObjectsEvenWithTheirIds) 
   const auto source = make_source(acme, "corp");
   const auto run = must(store->request_run(acme, source.id, RunMode::Auto, false, kSomebody));
   const auto user = must(store->create_user(acme, person("ada"), kSomebody)).value;
-  const auto group = must(store->create_group(acme, "devs", kSomebody)).value;
+  const auto group = must(store->create_group(acme, {.name = "devs"}, kSomebody)).value;
   const auto binding = must(store->bindings(acme)).at(0);
   EXPECT_FAILS(store->user(beta, text(PrincipalType::User, user.id)), Errc::NotFound);
   EXPECT_FAILS(store->user(beta, "ada"), Errc::NotFound);
@@ -272,7 +272,7 @@ TEST_F(StoreTest, ATenantNeitherReadsNorChangesAnothersObjectsEvenWithTheirIds) 
   EXPECT_FAILS(store->delete_source(beta, source.id, Force::EvenLastAdmin, kSomebody), Errc::NotFound);
   EXPECT_FAILS(store->set_user_suspended(beta, user.id, true, kSomebody), Errc::NotFound);
   EXPECT_FAILS(store->add_member(beta, group.id, {PrincipalType::User, user.id}, kSomebody), Errc::NotFound);
-  EXPECT_FAILS(store->delete_binding(beta, binding.id, kSomebody), Errc::NotFound);
+  EXPECT_FAILS(store->delete_binding(beta, binding.id, false, kSomebody), Errc::NotFound);
   EXPECT_EQ(
       store
           ->create_binding(beta, {.role = binding.role, .principal = {PrincipalType::User, user.id}, .ns = {}, .expires_at = {}}, kSomebody)

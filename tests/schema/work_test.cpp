@@ -343,7 +343,7 @@ TEST_F(WorkTest, DeletingASourceDoesNotTakeTheLastAdminAlongUnlessTold) {
   const auto creators = must(store->bindings(acme)).at(0);
   must(store->create_binding(acme, {.role = creators.role, .principal = {PrincipalType::Group, admins}, .ns = {}, .expires_at = {}},
                              kSomebody));
-  must(store->delete_binding(acme, creators.id, kSomebody));  // now the directory's group alone holds Admin
+  must(store->delete_binding(acme, creators.id, false, kSomebody));  // now the directory's group alone holds Admin
 
   const auto refused = store->delete_source(acme, source.id, Force::Suspend, kSomebody);
   ASSERT_FALSE(refused.has_value());
