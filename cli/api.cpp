@@ -65,8 +65,8 @@ Try<json> Api::put(const std::string& path, const json& body, const std::string&
   return call({.method = "PUT", .body = body.dump(), .if_match = if_match}, path, {});
 }
 
-Try<json> Api::patch(const std::string& path, const json& body) {
-  return call({.method = "PATCH", .body = body.dump(), .content_type = "application/merge-patch+json"}, path, {});
+Try<json> Api::patch(const std::string& path, const json& body, const Query& query) {
+  return call({.method = "PATCH", .body = body.dump(), .content_type = "application/merge-patch+json"}, path, query);
 }
 
 Try<json> Api::remove(const std::string& path, const Query& query) { return call({.method = "DELETE"}, path, query); }

@@ -23,7 +23,7 @@ class Api {
   [[nodiscard]] Try<nlohmann::json> get(const std::string& path, const Query& query = {});
   [[nodiscard]] Try<nlohmann::json> post(const std::string& path, const nlohmann::json& body);
   [[nodiscard]] Try<nlohmann::json> put(const std::string& path, const nlohmann::json& body, const std::string& if_match);
-  [[nodiscard]] Try<nlohmann::json> patch(const std::string& path, const nlohmann::json& body);
+  [[nodiscard]] Try<nlohmann::json> patch(const std::string& path, const nlohmann::json& body, const Query& query = {});
   [[nodiscard]] Try<nlohmann::json> remove(const std::string& path, const Query& query = {});
   /// A list with all its pages: {"items": […]}; stops after `most` items (0 = all) and then keeps "next".
   [[nodiscard]] Try<nlohmann::json> list(const std::string& path, Query query = {}, std::size_t most = 0);

@@ -67,6 +67,8 @@ int run(const std::vector<std::string>& arguments, const World& world) {
   add_sync(commands);
   add_runs(commands);
   add_people(commands);
+  add_people_changes(commands);
+  add_access(commands);
   add_check(commands);
   add_completion(commands);
   add_version(commands);

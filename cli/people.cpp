@@ -232,12 +232,12 @@ void add_people(Commands commands) {
     return command;
   };
 
-  auto* users = commands.app.add_subcommand("users", "List and show a tenant's users");
+  auto* users = commands.app.add_subcommand("users", "A tenant's users");
   users->require_subcommand(1);
   add_list(users, "List users", false);
   with_key(users, "show", "user", "Show one user")->callback([=] { *choice = [=] { return show_person(*session, *options, false); }; });
 
-  auto* groups = commands.app.add_subcommand("groups", "List and show a tenant's groups and their members");
+  auto* groups = commands.app.add_subcommand("groups", "A tenant's groups and their members");
   groups->require_subcommand(1);
   add_list(groups, "List groups", true);
   with_key(groups, "show", "group", "Show one group")->callback([=] { *choice = [=] { return show_person(*session, *options, true); }; });

@@ -68,7 +68,9 @@ void add_tenants(Commands commands);
 void add_sources(Commands commands);  ///< sources, apply
 void add_sync(Commands commands);     ///< sync, status
 void add_runs(Commands commands);
-void add_people(Commands commands);  ///< users, groups, effective
+void add_people(Commands commands);          ///< users, groups, effective
+void add_people_changes(Commands commands);  ///< further commands below users and groups: after add_people
+void add_access(Commands commands);          ///< permissions, roles, bindings, service-accounts, tokens
 void add_check(Commands commands);
 void add_completion(Commands commands);  ///< completion, version
 
