@@ -68,6 +68,7 @@ void add_tenants(Commands commands);
 void add_sources(Commands commands);  ///< sources, apply
 void add_sync(Commands commands);     ///< sync, status
 void add_runs(Commands commands);
+void add_audit(Commands commands);
 void add_people(Commands commands);  ///< users, groups, effective
 void add_check(Commands commands);
 void add_completion(Commands commands);  ///< completion, version
