@@ -71,7 +71,7 @@ void sweep_tenant(Tenancy& inside, TimePoint now, std::uint32_t how_many, SweptB
   if (over.empty()) return;  // another replica was first
   const auto revision = inside.bump();
   for (const auto& one : over) {
-    const bool goes = *one.binding.expires_at <= now - kListedExpired;
+    const bool goes = one.binding.expires_at.value_or(now) <= now - kListedExpired;
     inside.db.run(goes ? "DELETE FROM binding WHERE tenant_id = $1 AND binding_id = $2"
                        : "UPDATE binding SET swept = true WHERE tenant_id = $1 AND binding_id = $2",
                   {inside.number, one.binding.id});

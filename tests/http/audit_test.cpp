@@ -119,7 +119,7 @@ TEST_F(AuditApi, AnExportStreamsEverythingAsJsonLinesOrCsv) {  // R109:
             "id,at,tenant,actor_type,actor_id,actor_name,by,ip,request_id,action,object_type,object_id,object_name,before,after,reason,run,"
             "revision\r");
   EXPECT_NE(rows[1].find(",created,user,"), std::string::npos);
-  EXPECT_NE(rows[1].find(R"("{""account"")"), std::string::npos) << "quotes are doubled: " << rows[1];
+  EXPECT_NE(rows[1].find(R"(,"{""email"")"), std::string::npos) << "quotes are doubled: " << rows[1];
 }
 
 TEST_F(AuditApi, AnExportOfThousandsIsSentInPieces) {
@@ -171,7 +171,7 @@ TEST_F(AuditApi, NoSecretThatWasEverUsedStandsInTheLog) {  // R55: R106:
   for (const auto* format : {"jsonl", "csv"})
     for (const auto* log : {"/v1/audit", "/v1/tenants/acme/audit"}) {
       const auto whole = root.get(std::string(log) + "?format=" + format).text;
-      ASSERT_GT(lines(whole).size(), 5u);
+      ASSERT_GE(lines(whole).size(), 5u);
       for (const auto& secret : secrets) {
         EXPECT_EQ(whole.find(secret), std::string::npos) << secret << " in " << log;
         EXPECT_EQ(whole.find(http::token_hash(secret, "pepper")), std::string::npos);
