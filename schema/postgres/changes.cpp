@@ -149,7 +149,8 @@ SomeChanges postgres::some_changes(Tenancy& inside, RunId run, std::uint64_t aft
         if (packs++ == most || (packs > 1 && !near)) horizon = std::min(horizon, first);
       });
   static constexpr std::string_view kSome =
-      "SELECT {columns} FROM ("
+      // Names are looked up for what is given, not for everything in an opened pack.
+      "SELECT {columns} FROM (SELECT * FROM ("
       "  (SELECT tenant_id, seq, type, kind, object_id, binding_id, external_id, name, before, after, reason, member_id, member_type, "
       "member_external_id FROM run_change WHERE tenant_id = $1 AND run_id = $2 AND seq > $3 AND seq < $4{of_rows} ORDER BY seq LIMIT $5) "
       "  UNION ALL SELECT p.tenant_id, c.s, p.type, p.kind, c.o, NULL, c.x, coalesce(c.a ->> 'username', c.a ->> 'name'), NULL, "
@@ -157,7 +158,7 @@ SomeChanges postgres::some_changes(Tenancy& inside, RunId run, std::uint64_t aft
       "  FROM (SELECT * FROM run_change_pack WHERE tenant_id = $1 AND run_id = $2 AND last_seq > $3 AND first_seq < $4{of_packs}) p, "
       "  LATERAL json_to_recordset(p.changes::json) AS c (s bigint, o bigint, x text, r text, a json, m bigint, t smallint, y text) "
       "WHERE c.s > $3 AND c.s < $4{named}{of_items}"
-      ") c {names} ORDER BY c.seq LIMIT $5";
+      ") found ORDER BY seq LIMIT $5) c {names} ORDER BY c.seq";
   SomeChanges out;
   inside.db.each(fmt::format(kSome, fmt::arg("columns", kChangeColumns), fmt::arg("of_rows", of_rows), fmt::arg("of_packs", of_packs),
                              fmt::arg("named", named), fmt::arg("of_items", of_items), fmt::arg("names", kNames)),

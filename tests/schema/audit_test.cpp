@@ -41,8 +41,9 @@ class AuditTest : public StoreTest {
     const auto work = claim();
     auto plan = stage(work, eager);
     run = work.run.id;
+    const auto first = must(store->reserve_principal_ids(how_many));
     for (std::size_t i = 0; i < how_many; ++i) {
-      people.push_back(next_id());
+      people.push_back(PrincipalId{first + i});
       const auto user = person(fmt::format("n{}", i));
       must(plan->user(of(ChangeKind::Added, people.back(), user)));
     }
