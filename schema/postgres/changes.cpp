@@ -13,16 +13,16 @@ using namespace postgres;
 
 namespace {
 
-// Memberships and bindings are stored as numbers; the names are looked up for what is shown. A plan that was not applied brings the
-// names of what it would add along.
+// Memberships and bindings are stored as numbers; the names are looked up (in tenant $1: a constant is what finds the index) for what is
+// shown. A plan that was not applied brings the names of what it would add along.
 constexpr std::string_view kChangeColumns =
     "c.seq, c.type, c.kind, c.object_id, c.binding_id, c.external_id, coalesce(g.name, c.name, ''), c.before, c.after, c.reason, "
     "c.member_id, c.member_type, c.member_external_id, coalesce(u.username, m.name, s.name)";
 constexpr std::string_view kNames =
-    "LEFT JOIN tenant_group g ON c.type = 4 AND g.tenant_id = c.tenant_id AND g.id = c.object_id "
-    "LEFT JOIN tenant_user u ON c.member_type = 1 AND u.tenant_id = c.tenant_id AND u.id = c.member_id "
-    "LEFT JOIN tenant_group m ON c.member_type = 2 AND m.tenant_id = c.tenant_id AND m.id = c.member_id "
-    "LEFT JOIN service_account s ON c.member_type = 3 AND s.tenant_id = c.tenant_id AND s.id = c.member_id ";
+    "LEFT JOIN tenant_group g ON c.type = 4 AND g.tenant_id = $1 AND g.id = c.object_id "
+    "LEFT JOIN tenant_user u ON c.member_type = 1 AND u.tenant_id = $1 AND u.id = c.member_id "
+    "LEFT JOIN tenant_group m ON c.member_type = 2 AND m.tenant_id = $1 AND m.id = c.member_id "
+    "LEFT JOIN service_account s ON c.member_type = 3 AND s.tenant_id = $1 AND s.id = c.member_id ";
 
 /// What a membership's record says of its member's name; empty where it says nothing.
 std::string name_in(const std::string& shape) {
