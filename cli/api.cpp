@@ -71,6 +71,12 @@ Try<json> Api::patch(const std::string& path, const json& body, const Query& que
 
 Try<json> Api::remove(const std::string& path, const Query& query) { return call({.method = "DELETE"}, path, query); }
 
+Try<void> Api::download(const std::string& path, const Query& query, std::function<void(std::string_view)> sink) {
+  const auto done = call({.method = "GET", .sink = std::move(sink)}, path, query);  // what is left for it to read is empty
+  if (!done) return fail(done.error());
+  return {};
+}
+
 Try<json> Api::list(const std::string& path, Query query, std::size_t most) {
   json all = {{"items", json::array()}, {"next", nullptr}};
   auto& items = all["items"];

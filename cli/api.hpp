@@ -1,6 +1,7 @@
 #pragma once
 // rosterd's HTTP API as functions: JSON in, JSON out. Whatever is not a success becomes a Failure that carries the problem's words.
 
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <utility>
@@ -27,6 +28,8 @@ class Api {
   [[nodiscard]] Try<nlohmann::json> remove(const std::string& path, const Query& query = {});
   /// A list with all its pages: {"items": […]}; stops after `most` items (0 = all) and then keeps "next".
   [[nodiscard]] Try<nlohmann::json> list(const std::string& path, Query query = {}, std::size_t most = 0);
+  /// An answer that is no JSON document, handed over while it comes.
+  [[nodiscard]] Try<void> download(const std::string& path, const Query& query, std::function<void(std::string_view)> sink);
   /// Status of the last answer that came, 0 before the first.
   [[nodiscard]] long status() const { return status_; }
   /// The ETag of the last answer; empty when it had none.

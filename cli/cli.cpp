@@ -66,6 +66,7 @@ int run(const std::vector<std::string>& arguments, const World& world) {
   add_sources(commands);
   add_sync(commands);
   add_runs(commands);
+  add_audit(commands);
   add_people(commands);
   add_people_changes(commands);
   add_access(commands);

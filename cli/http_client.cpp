@@ -15,8 +15,21 @@ struct CurlFree {
   void operator()(char* text) const { curl_free(text); }
 };
 
-std::size_t append_body(char* data, std::size_t size, std::size_t count, void* into) {
-  static_cast<std::string*>(into)->append(data, size * count);
+/// Where the bytes of a body go.
+struct Taking {
+  CURL* curl;
+  const HttpRequest& request;
+  HttpReply& reply;
+};
+
+std::size_t take_body(char* data, std::size_t size, std::size_t count, void* into) {
+  auto& taking = *static_cast<Taking*>(into);
+  long status = 0;
+  if (taking.request.sink) curl_easy_getinfo(taking.curl, CURLINFO_RESPONSE_CODE, &status);
+  if (status == 200)
+    taking.request.sink({data, size * count});
+  else
+    taking.reply.body.append(data, size * count);
   return size * count;
 }
 
@@ -54,16 +67,22 @@ Try<HttpReply> HttpClient::send(const HttpRequest& request) {
 
   curl_easy_reset(curl);  // keeps the connection, drops the options of the request before
   HttpReply reply;
+  Taking taking{.curl = curl, .request = request, .reply = reply};
   std::array<char, CURL_ERROR_SIZE> trouble{};
   curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
-  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(options_.timeout.count()));
+  if (request.sink) {
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(options_.timeout.count() / 1000));
+  } else {
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(options_.timeout.count()));
+  }
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, trouble.data());
-  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, append_body);
-  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &reply.body);
+  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &taking);
   curl_easy_setopt(curl, CURLOPT_USERAGENT, "rosterctl/" ROSTERD_VERSION);
   if (!options_.ca_file.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO, options_.ca_file.c_str());
   if (is_loopback(parts->host)) curl_easy_setopt(curl, CURLOPT_PROXY, "");  // http_proxy of the environment is not meant for here

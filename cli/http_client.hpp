@@ -3,8 +3,10 @@
 // redirects are never followed (a token must not travel to where an answer points), and loopback never goes through a proxy.
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "cli/failure.hpp"
 
@@ -17,6 +19,8 @@ struct HttpRequest {
   std::string body = {};   ///< JSON; sent when not empty
   std::string content_type = "application/json";
   std::string if_match = {};  ///< sent when not empty
+  /// For long answers: takes the body of a success piece by piece, and there is no limit to the whole, only to silence.
+  std::function<void(std::string_view)> sink = {};
 };
 
 struct HttpReply {

@@ -71,6 +71,7 @@ void add_runs(Commands commands);
 void add_people(Commands commands);          ///< users, groups, effective
 void add_people_changes(Commands commands);  ///< further commands below users and groups: after add_people
 void add_access(Commands commands);          ///< permissions, roles, bindings, service-accounts, tokens
+void add_audit(Commands commands);
 void add_check(Commands commands);
 void add_completion(Commands commands);  ///< completion, version
 

@@ -94,6 +94,10 @@ struct Setup {
   Path credential_file;  ///< {"email": …, "token": …} of the first super admin, for unattended installs
 };
 
+struct Rbac {
+  Path catalogue_file;  ///< the permissions instead of the built-in ones, read by daemon/catalogue_file
+};
+
 struct Audit {
   Millis retention{std::chrono::hours(400 * 24)};  ///< audit rows and runs older than this are forgotten
 };
@@ -113,6 +117,7 @@ struct Config {
   Sync sync;
   SecretsSection secrets;
   Setup setup;
+  Rbac rbac;
   Audit audit;
   Log log;
   std::string file;  ///< where it was read from; no setting

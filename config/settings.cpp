@@ -307,6 +307,8 @@ std::vector<Setting> make_settings() {
       row("setup.secret_file", Restart, File{}, MEMBER(setup.secret_file)),
       row("setup.credential_file", Restart, File{}, MEMBER(setup.credential_file)),
 
+      row("rbac.catalogue_file", Restart, File{}, MEMBER(rbac.catalogue_file)),
+
       row("audit.retention", Restart, Duration{days(7), days(36'500)}, MEMBER(audit.retention)),
 
       row("log.level", Reload, kLevels, MEMBER(log.level)),
@@ -360,7 +362,7 @@ std::string nearest_setting(std::string_view path) {
 
 std::vector<Problem> contradictions(const Config& config) {
   std::vector<Problem> problems;
-  const auto& [server, database, embedded, state, sync, secrets, setup, audit, log, file] = config;
+  const auto& [server, database, embedded, state, sync, secrets, setup, rbac, audit, log, file] = config;
   if (server.tls_certificate_file.empty() != server.tls_key_file.empty()) {
     const bool key_missing = server.tls_key_file.empty();
     problems.push_back(

@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "config/config.hpp"
+#include "daemon/catalogue_file.hpp"
 #include "daemon/first_admin.hpp"
 #include "daemon/logging.hpp"
 #include "daemon/notify.hpp"
@@ -50,6 +51,7 @@ int answer(std::string_view text) {
 
 int check(const Result<config::Config>& config) {
   if (!config) return complain(config.error());
+  if (const auto catalogue = load_catalogue(*config); !catalogue) return complain(catalogue.error());
   for (const auto& warning : config::warnings(*config)) fmt::print(stderr, "warning: {}\n", warning);
   return answer(config::effective(*config));
 }

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <sstream>
 
+#include "daemon/catalogue_file.hpp"
 #include "daemon/connections.hpp"
 #include "daemon/first_admin.hpp"
 #include "daemon/health.hpp"
@@ -139,6 +140,7 @@ struct Service::Parts {
   } closing;
 
   Result<void> open_store(const std::stop_token& stop);
+  Result<void> renew_roles(const std::stop_token& stop);
   Result<void> start_sync(const std::stop_token& stop);
   Result<void> set_up(const std::stop_token& stop);
   Result<void> open_port();
@@ -177,6 +179,18 @@ Result<void> Service::Parts::open_store(const std::stop_token& stop) {
   auto opened = until_available("opening the store", stop, [&] { return PostgresStore::open(options, stop); });
   if (!opened) return fail(opened.error(), "opening the store");
   store = std::move(*opened);
+  return {};
+}
+
+Result<void> Service::Parts::renew_roles(const std::stop_token& stop) {
+  const ManagedRoles wanted{.roles = catalogue->born_roles(), .hash = catalogue->hash(), .release = ROSTERD_VERSION};
+  notify::extend_timeout(kToPublish);  // every tenant in turn
+  const auto done = until_available("renewing the managed roles", stop, [&] { return store->renew_managed_roles(wanted); });
+  if (!done) return fail(done.error(), "renewing the managed roles");
+  if (!done->newer.empty()) log::warning("roles.newer_release", {log::field("own", wanted.release), log::field("newer", done->newer)});
+  if (done->renewed)
+    log::info("roles.renewed",
+              {log::field("release", wanted.release), log::field("catalogue", wanted.hash), log::field("tenants", done->tenants)});
   return {};
 }
 
@@ -293,10 +307,13 @@ Result<std::unique_ptr<Service>> Service::start(const config::Config& config, st
     if (!pepper) return fail(pepper.error(), "secrets.token_pepper_file");
     parts->token_pepper = std::move(*pepper);
   }
-  parts->catalogue = rbac::Catalogue::built_in();
+  auto catalogue = load_catalogue(config);
+  if (!catalogue) return fail(catalogue.error());
+  parts->catalogue = std::move(*catalogue);
   if (auto ok = parts->open_store(stop); !ok) return fail(ok.error());
   {
     const std::stop_callback cut(stop, [&] { parts->store->limit_calls(Millis(0)); });
+    if (auto ok = parts->renew_roles(stop); !ok) return fail(ok.error());
     if (auto ok = parts->set_up(stop); !ok) return fail(ok.error());
     if (auto ok = parts->start_sync(stop); !ok) return fail(ok.error());
     if (auto ok = parts->open_port(); !ok) return fail(ok.error());

@@ -234,6 +234,17 @@ const PairMask& Catalogue::all() const { return index_->all; }
 const PairMask& Catalogue::iam() const { return index_->iam; }
 const PairMask& Catalogue::tenant_scope() const { return index_->tenant; }
 std::span<const ManagedRole> Catalogue::managed_roles() const { return index_->managed; }
+std::vector<Role> Catalogue::born_roles() const {
+  std::vector<Role> out;
+  for (const auto& role : managed_roles())
+    out.push_back({.id = {},
+                   .name = std::string(role.name),
+                   .description = std::string(role.description),
+                   .managed = true,
+                   .admin = role.admin,
+                   .permissions = role.permissions});
+  return out;
+}
 const std::string& Catalogue::hash() const { return index_->digest; }
 
 }  // namespace rosterd::rbac

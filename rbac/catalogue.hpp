@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "schema/core/result.hpp"
+#include "schema/model/access.hpp"
 
 namespace rosterd::rbac {
 
@@ -69,6 +70,8 @@ class Catalogue {
 
   /// Admin, Developer, Editor, Launcher, Viewer as every tenant has them under this catalogue (R21, R23).
   [[nodiscard]] std::span<const ManagedRole> managed_roles() const;
+  /// The same as the store keeps them, without ids.
+  [[nodiscard]] std::vector<Role> born_roles() const;
   /// Sixteen hex digits over permissions and managed roles: two replicas, or yesterday and today, have the same catalogue (R23, R100).
   [[nodiscard]] const std::string& hash() const;
 

@@ -72,6 +72,7 @@ class Compiler final : public Builder {
         const auto parsed = t_.catalogue->mask(role.permissions);
         if (!parsed) return refuse("role {}: {}", role.name, parsed.error().what);
         mask = *parsed;
+        t_.unknown_pairs += t_.catalogue->unknown_pairs(role.permissions).size();
       }
       row.mask = masks_.number(mask);
       for (std::size_t i = 0; i < mask.size(); ++i) mask[i] &= ~t_.catalogue->tenant_scope()[i];

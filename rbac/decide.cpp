@@ -255,6 +255,7 @@ SnapshotStats CompiledSnapshot::stats() const noexcept {
           .edges = t_.parents.size(),
           .bindings = t_.bindings.size(),
           .profiles = t_.profile_count,
+          .unknown_pairs = t_.unknown_pairs,
           .bytes = t_.bytes()};
 }
 

@@ -147,7 +147,8 @@ struct Places {
 
 struct SnapshotStats {
   std::uint64_t users = 0, groups = 0, service_accounts = 0, edges = 0, bindings = 0, profiles = 0;
-  std::uint64_t bytes = 0;  ///< resident size of the whole snapshot
+  std::uint64_t unknown_pairs = 0;  ///< that roles hold and the catalogue does not have (R15)
+  std::uint64_t bytes = 0;          ///< resident size of the whole snapshot
 };
 
 class Snapshot {

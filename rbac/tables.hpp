@@ -152,6 +152,7 @@ struct Tables {
 
   // Principals are numbered users first, then groups, then service accounts, each by id: equal rows give equal numbers.
   std::uint32_t users = 0, groups = 0, service_accounts = 0;
+  std::uint64_t unknown_pairs = 0;  ///< of all roles (R15)
   Array<std::uint64_t> ids;
   Array<std::uint32_t> states;
   Array<std::uint32_t> records;  ///< by number: where its record starts in `texts`

@@ -81,6 +81,9 @@ Result<Reply> discard_run(Call& call);
 
 Result<Reply> status(Call& call);  // status.cpp
 
+Result<Reply> tenant_audit(Call& call);  // audit.cpp
+Result<Reply> instance_audit(Call& call);
+
 Result<Reply> check_one(Call& call);  // check.cpp
 Result<Reply> check_body(Call& call);
 

@@ -103,6 +103,7 @@ std::string Metrics::expose(Store& store, const sync::Snapshots& snapshots, cons
     auto& users = gauge(scrape, "rosterd_source_users", "Users a source owns, by state");
     auto& revision = gauge(scrape, "rosterd_snapshot_revision", "Revision of the published snapshot");
     auto& bytes = gauge(scrape, "rosterd_snapshot_bytes", "Resident size of the published snapshot");
+    auto& unknown = gauge(scrape, "rosterd_role_unknown_pairs", "Pairs that roles of the tenant hold and the catalogue does not have");
     auto& staleness = gauge(scrape, "rosterd_snapshot_age_seconds", "Time since the snapshot was last known to be current");
     PageRequest page{.limit = 1000, .cursor = {}, .query = {}};
     do {
@@ -116,6 +117,7 @@ std::string Metrics::expose(Store& store, const sync::Snapshots& snapshots, cons
         if (const auto published = snapshots.find(tenant.id)) {
           revision.Add(of_tenant).Set(static_cast<double>(published->snapshot->revision().number));
           bytes.Add(of_tenant).Set(static_cast<double>(published->snapshot->stats().bytes));
+          unknown.Add(of_tenant).Set(static_cast<double>(published->snapshot->stats().unknown_pairs));
           staleness.Add(of_tenant).Set(std::chrono::duration<double>(std::chrono::steady_clock::now() - published->seen).count());
         }
         const auto sources = store.status(tenant.id);

@@ -6,6 +6,7 @@ namespace {
 using enum Access;
 
 constexpr std::string_view kPage = "limit cursor q";
+constexpr std::string_view kAudit = "actor type object action since until limit cursor format";
 
 // The table of rbac.md §16, as far as this release answers it. Whatever is not here is 404.
 constexpr Route kRoutes[] = {
@@ -19,6 +20,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/me/tokens", Account, {}, {}, list_tokens},
     {"POST", "/v1/me/tokens", Account, {}, {}, create_token},
     {"DELETE", "/v1/me/tokens/{id}", Account, {}, {}, revoke_token},
+    {"GET", "/v1/audit", SuperAdmin, {}, {}, instance_audit, kAudit},
     {"GET", "/v1/tenants", SignedIn, {}, {}, list_tenants, kPage},
     {"POST", "/v1/tenants", SuperAdmin, {}, {}, create_tenant},
     {"GET", "/v1/tenants/{t}", Standing, {}, {}, get_tenant},
@@ -79,6 +81,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1/tenants/{t}/runs/{r}/approve", Pair, "SYNC_RUN", "UPDATE", approve_run},
     {"POST", "/v1/tenants/{t}/runs/{r}/discard", Pair, "SYNC_RUN", "UPDATE", discard_run},
     {"GET", "/v1/tenants/{t}/status", Pair, "SYNC_RUN", "READ", status},
+    {"GET", "/v1/tenants/{t}/audit", Pair, "AUDITLOG", "READ", tenant_audit, kAudit},
     // CHECK READ is asked for inside: a check about oneself is free.
     {"GET", "/v1/tenants/{t}/check", Standing, "CHECK", "READ", check_one, "subject permission action namespace explain"},
     {"POST", "/v1/tenants/{t}/check", Standing, "CHECK", "READ", check_body},

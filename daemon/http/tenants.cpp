@@ -35,13 +35,7 @@ Result<Reply> create_tenant(Call& call) {
     if (!account) return fail(account.error());
     tenant.creator = account->id;
   }
-  for (const auto& role : call.app.services.catalogue->managed_roles())
-    tenant.managed_roles.push_back({.id = {},
-                                    .name = std::string(role.name),
-                                    .description = std::string(role.description),
-                                    .managed = true,
-                                    .admin = role.admin,
-                                    .permissions = role.permissions});
+  tenant.managed_roles = call.app.services.catalogue->born_roles();
   const auto made = call.store().create_tenant(tenant, call.actor());
   if (!made) return fail(made.error());
   auto answer = reply(201, to_json(made->value));

@@ -31,6 +31,8 @@ void Housekeeper::work(const std::stop_token& stop) {
     }
     if (stop.stop_requested()) return;
     auto done = look();
+    if (done)
+      if (const auto swept = sweep(stop); !swept) done = fail(swept.error());
     if (done && steady_clock::now() >= next_forgetting) {
       if (const auto forgotten = forget(stop); !forgotten)
         done = fail(forgotten.error());
@@ -62,6 +64,19 @@ Result<void> Housekeeper::look() {
   }
   overdue_ = std::move(overdue);
   return {};
+}
+
+Result<std::uint64_t> Housekeeper::sweep(const std::stop_token& stop) {
+  std::uint64_t expired = 0, deleted = 0;
+  while (!stop.stop_requested()) {
+    const auto some = store_.sweep_bindings(clock_.now(), options_.at_once);
+    if (!some) return fail(some.error(), "sweeping expired bindings");
+    if (some->tenants.empty()) break;
+    expired += some->expired;
+    deleted += some->deleted;
+  }
+  if (expired + deleted > 0) log::info("bindings.swept", {log::field("expired", expired), log::field("deleted", deleted)});
+  return expired + deleted;
 }
 
 Result<Forgotten> Housekeeper::forget(const std::stop_token& stop) {

@@ -71,6 +71,7 @@ std::string text(RunId id) { return with_prefix("run_", id.value); }
 std::string text(RoleId id) { return with_prefix("rol_", id.value); }
 std::string text(BindingId id) { return with_prefix("bnd_", id.value); }
 std::string text(TokenId id) { return with_prefix("tok_", id.value); }
+std::string text(AuditId id) { return with_prefix("aud_", id.value); }
 
 std::optional<PrincipalId> parse_principal_id(PrincipalType type, std::string_view text) {
   return parse_row<PrincipalId>(prefix_of(type), text);

@@ -34,6 +34,7 @@ using RunId = RowId<struct RunTag>;
 using RoleId = RowId<struct RoleTag>;
 using BindingId = RowId<struct BindingTag>;
 using TokenId = RowId<struct TokenTag>;
+using AuditId = RowId<struct AuditTag>;  ///< one number space for all tenants, given out in the order of writing
 
 enum class PrincipalType : std::uint8_t { User = 1, Group = 2, ServiceAccount = 3 };  // stored as these numbers
 
@@ -56,6 +57,7 @@ struct Principal {
 [[nodiscard]] std::string text(RoleId id);     ///< "rol_…"
 [[nodiscard]] std::string text(BindingId id);  ///< "bnd_…"
 [[nodiscard]] std::string text(TokenId id);    ///< "tok_…"
+[[nodiscard]] std::string text(AuditId id);    ///< "aud_…"
 
 /// The reverse; none for any other text, another kind of id included.
 [[nodiscard]] std::optional<PrincipalId> parse_principal_id(PrincipalType type, std::string_view text);

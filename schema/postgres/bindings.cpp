@@ -32,7 +32,8 @@ Tenancy::Event event_of(std::string_view action, const Binding& binding, std::st
           .before = made ? std::nullopt : std::optional(what),
           .after = made ? std::optional(what) : std::nullopt,
           .run = {},
-          .revision = revision};
+          .revision = revision,
+          .about_id = text(binding.principal)};
 }
 
 constexpr std::string_view kListed =
@@ -54,6 +55,30 @@ ListedBinding read_listed(Row& row) {
 
 std::optional<ListedBinding> find_binding(Tenancy& inside, BindingId id) {
   return inside.db.first(fmt::format(fmt::runtime(kListed), kBindingColumns) + "b.binding_id = $2", {inside.number, id}, read_listed);
+}
+
+/// How long an expired binding is still listed (R38).
+constexpr auto kListedExpired = std::chrono::hours(30 * 24);
+
+/// One tenant's share of a sweep.
+void sweep_tenant(Tenancy& inside, TimePoint now, std::uint32_t how_many, SweptBindings& swept) {
+  const Actor sweep{.account = {}, .by = "sweep", .ip = {}, .request_id = {}};
+  static constexpr std::string_view kOver =
+      "b.expires_at <= $2 AND (NOT b.swept OR b.expires_at <= $3) ORDER BY b.expires_at, b.binding_id LIMIT $4";
+  std::vector<ListedBinding> over;
+  inside.db.each(fmt::format(fmt::runtime(kListed), kBindingColumns) + std::string(kOver),
+                 {inside.number, now, now - kListedExpired, how_many}, [&](Row& row) { over.push_back(read_listed(row)); });
+  if (over.empty()) return;  // another replica was first
+  const auto revision = inside.bump();
+  for (const auto& one : over) {
+    const bool goes = one.binding.expires_at.value_or(now) <= now - kListedExpired;
+    inside.db.run(goes ? "DELETE FROM binding WHERE tenant_id = $1 AND binding_id = $2"
+                       : "UPDATE binding SET swept = true WHERE tenant_id = $1 AND binding_id = $2",
+                  {inside.number, one.binding.id});
+    ++(goes ? swept.deleted : swept.expired);
+    inside.audit(sweep, event_of(goes ? "deleted" : "expired", one.binding, one.role_name, revision));
+  }
+  swept.tenants.push_back(inside.id);
 }
 
 struct Made {
@@ -163,6 +188,25 @@ Result<Revision> PostgresStore::delete_binding(const TenantId& tenant, BindingId
     inside.audit(actor, event_of("deleted", found->binding, found->role_name, revision));
     return revision;
   });
+}
+
+Result<SweptBindings> PostgresStore::sweep_bindings(TimePoint now, std::uint32_t how_many) {
+  const auto found = pool_->run(Mode::Read, "looking for expired bindings", [&](Db& db) -> Result<std::vector<TenantId>> {
+    std::vector<TenantId> out;
+    db.each("SELECT id FROM door_expired_bindings($1, $2, $3)", {now, now - kListedExpired, how_many},
+            [&](Row& row) { out.push_back(TenantId{row.text()}); });
+    return out;
+  });
+  if (!found) return fail(found.error());
+  SweptBindings swept;
+  for (const auto& tenant : *found) {
+    const auto done = in_tenant(*pool_, Mode::Write, tenant, "sweeping expired bindings", [&](Tenancy& inside) -> Result<void> {
+      sweep_tenant(inside, now, how_many, swept);
+      return {};
+    });
+    if (!done && done.error().code != Errc::NotFound) return fail(done.error());  // deleted meanwhile
+  }
+  return swept;
 }
 
 }  // namespace rosterd

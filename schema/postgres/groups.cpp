@@ -57,8 +57,10 @@ Tenancy::Event event_of(std::string_view action, const Group& group, std::option
 /// One row for each edge that comes or goes, so that the history of a person and of a group tell the same story.
 void audit_edge(Tenancy& inside, const Actor& actor, const Group& group, const Principal& member, bool added, const Revision& revision) {
   const auto edge = audit_text({{"member", text(member)}});
-  inside.audit(actor, event_of(added ? "member_added" : "member_removed", group, added ? std::nullopt : std::optional(edge),
-                               added ? std::optional(edge) : std::nullopt, revision));
+  auto event = event_of(added ? "member_added" : "member_removed", group, added ? std::nullopt : std::optional(edge),
+                        added ? std::optional(edge) : std::nullopt, revision);
+  event.about_id = text(member);
+  inside.audit(actor, event);
 }
 
 std::vector<Principal> local_edges(Tenancy& inside, PrincipalId group) {

@@ -90,6 +90,7 @@ struct Tenancy {
     std::optional<std::string> before, after;
     RunId run;
     std::optional<Revision> revision;
+    std::string about_id = {};  ///< whom it is about besides the object: the member of a membership, the principal of a binding
   };
   void audit(const Actor& actor, const Event& event);
 };

@@ -80,6 +80,9 @@ class PostgresStore final : public Store {
   Result<Page<Change>> changes(const TenantId& tenant, RunId run, const PageRequest& page) override;
   Result<std::string> held_changes(const TenantId& tenant, RunId run) override;
 
+  // audit.cpp
+  Result<Page<AuditEntry>> audit(const std::optional<TenantId>& tenant, const AuditFilter& filter, const PageRequest& page) override;
+
   // work.cpp
   Result<std::optional<Work>> claim(std::string_view holder, Millis lease_for, TimePoint now) override;
   Result<void> heartbeat(const Lease& lease, Millis lease_for, std::string_view progress) override;
@@ -124,6 +127,9 @@ class PostgresStore final : public Store {
   Result<Written<User>> link_account(const TenantId& tenant, PrincipalId user, std::string_view account, const Actor& actor) override;
   Result<Revision> unlink_account(const TenantId& tenant, PrincipalId user, const Actor& actor) override;
 
+  // managed_roles.cpp
+  Result<RenewedRoles> renew_managed_roles(const ManagedRoles& wanted) override;
+
   // groups.cpp
   Result<Written<Group>> create_group(const TenantId& tenant, const NewGroup& group, const Actor& actor) override;
   Result<Written<Group>> change_group(const TenantId& tenant, PrincipalId group, const Edit<Group>& edit, const Actor& actor) override;
@@ -162,6 +168,7 @@ class PostgresStore final : public Store {
   Result<Written<std::vector<Binding>>> create_bindings(const TenantId& tenant, const std::vector<NewBinding>& made,
                                                         const Actor& actor) override;
   Result<Revision> delete_binding(const TenantId& tenant, BindingId binding, bool force, const Actor& actor) override;
+  Result<SweptBindings> sweep_bindings(TimePoint now, std::uint32_t how_many) override;
 
  private:
   std::shared_ptr<postgres::Pool> pool_;  // stages give their connection back to it, and may outlive the store by a moment

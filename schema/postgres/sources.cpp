@@ -1,5 +1,8 @@
+#include <nlohmann/json.hpp>
+
 #include "schema/core/text.hpp"
 #include "schema/postgres/admin_guard.hpp"
+#include "schema/postgres/grants.hpp"
 #include "schema/postgres/pool.hpp"
 #include "schema/postgres/postgres_store.hpp"
 #include "schema/postgres/rows.hpp"
@@ -17,15 +20,28 @@ std::optional<Source> find_source(Tenancy& inside, SourceId id) {
                          {inside.number, id}, read_source);
 }
 
-/// What the audit log shows of a source: all but its settings, which hold secrets (sealed, but nobody needs a copy).
+/// Sealed secrets in settings, which nobody needs a copy of, not even sealed.
+void mask_secrets(nlohmann::json& settings) {
+  if (settings.is_object() && settings.contains("sealed")) settings = {{"set", true}};
+  if (settings.is_structured())
+    for (auto& inner : settings) mask_secrets(inner);
+}
+
+/// What the audit log shows of a source.
 std::string audit_shape(const Source& source) {
-  return object_text({{"name", source.name},
-                      {"type", source.type},
-                      {"enabled", source.enabled ? "true" : "false"},
-                      {"interval", duration_text(source.schedule.interval)},
-                      {"guard", fmt::format("{} % / {} / {}", source.guard.percent, source.guard.floor, source.guard.ceiling)},
-                      {"role_mappings", mappings_text(source.role_mappings)},
-                      {"version", std::to_string(source.version)}});
+  auto settings = nlohmann::json::parse(source.settings, nullptr, false);
+  if (settings.is_discarded()) settings = nullptr;
+  mask_secrets(settings);
+  auto mappings = nlohmann::json::array();
+  for (const auto& mapping : source.role_mappings) mappings.push_back(to_json(mapping));
+  return audit_text({{"name", source.name},
+                     {"type", source.type},
+                     {"enabled", source.enabled},
+                     {"settings", std::move(settings)},
+                     {"schedule", to_json(source.schedule)},
+                     {"guard", to_json(source.guard)},
+                     {"role_mappings", std::move(mappings)},
+                     {"version", source.version}});
 }
 
 Result<void> check_name(const NewSource& source) {

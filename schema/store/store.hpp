@@ -18,6 +18,7 @@
 #include "schema/model/records.hpp"
 #include "schema/model/sync.hpp"
 #include "schema/store/administration.hpp"
+#include "schema/store/audit_log.hpp"
 
 namespace rosterd {
 
@@ -77,6 +78,12 @@ struct RunEnd {
 struct Forgotten {
   std::uint64_t audit_rows = 0, runs = 0, change_rows = 0;
   [[nodiscard]] bool is_nothing() const { return audit_rows + runs + change_rows == 0; }
+};
+/// Bindings whose time is up (R38).
+struct SweptBindings {
+  std::vector<TenantId> tenants;  ///< that have moved on
+  std::uint64_t expired = 0;      ///< noticed now; listed as expired for 30 days
+  std::uint64_t deleted = 0;      ///< those days are over
 };
 /// What is_overdue asks of a source.
 struct SourceAge {
@@ -191,6 +198,17 @@ struct NewTenant {
   AccountId creator;                ///< gets a linked user and the tenant-wide Admin binding (R84, R85)
   std::vector<Role> managed_roles;  ///< as rbac::managed_roles() has them; ids are given by the store
 };
+/// What every tenant's managed roles are to be (R23).
+struct ManagedRoles {
+  std::vector<Role> roles;  ///< as NewTenant has them
+  std::string hash;         ///< of the catalogue they come from
+  std::string release;      ///< "0.1.0"
+};
+struct RenewedRoles {
+  bool renewed = false;       ///< release or catalogue were others than the last time
+  std::uint64_t tenants = 0;  ///< in which something was different
+  std::string newer = {};     ///< a newer release that has set them: nothing was changed
+};
 struct TenantPatch {
   std::optional<std::string> name;
   std::optional<bool> enabled;
@@ -209,7 +227,7 @@ enum class Force {
   Suspend,        ///< suspends what it owns; Conflict "last_admin" when no active Admin would be left (R89)
   EvenLastAdmin,  ///< suspends what it owns, whoever that is: for super admins
 };
-class Store : public Administration {
+class Store : public Administration, public AuditLog {
  public:
   /// From now on no call takes longer than about this, those in progress included: they end with Unavailable, and what they had done is
   /// rolled back. For an end that waits no longer.
@@ -235,6 +253,9 @@ class Store : public Administration {
   [[nodiscard]] virtual Result<Tenant> tenant(const TenantId& tenant) = 0;
   [[nodiscard]] virtual Result<Written<Tenant>> create_tenant(const NewTenant& tenant, const Actor& actor) = 0;
   [[nodiscard]] virtual Result<Written<Tenant>> change_tenant(const TenantId& tenant, const TenantPatch& patch, const Actor& actor) = 0;
+  /// Once for each release and catalogue: brings the managed roles of every tenant up to date, a revision and an audit row for each that
+  /// was different. Of several at once one does it and the others wait. An older release than the one that did it last changes nothing.
+  [[nodiscard]] virtual Result<RenewedRoles> renew_managed_roles(const ManagedRoles& wanted) = 0;
   [[nodiscard]] virtual Result<void> delete_tenant(const TenantId& tenant, const Actor& actor) = 0;
   /// The user this account is linked to in the tenant; none = no standing.
   [[nodiscard]] virtual Result<std::optional<PrincipalId>> linked_user(const TenantId& tenant, AccountId account) = 0;
@@ -278,6 +299,9 @@ class Store : public Administration {
   /// Marks runs abandoned whose lease has expired (and who are not writing their end just now), expires approvals, purges what deleted
   /// sources left 30 days ago. Gives the number of abandoned runs.
   [[nodiscard]] virtual Result<std::uint64_t> sweep(TimePoint now) = 0;
+  /// Moves the revision of tenants in which a binding has expired since the last look, and deletes what expired 30 days ago; both audited.
+  /// At most `how_many` bindings a tenant and as many tenants, each in a transaction of its own; no tenant in the answer = nothing is left.
+  [[nodiscard]] virtual Result<SweptBindings> sweep_bindings(TimePoint now, std::uint32_t how_many) = 0;
   /// Removes at most `how_many` audit rows and `how_many` runs (with their changes) that are older than that; kept are the newest run of
   /// each source and plans that wait for approval. Nothing was removed = nothing older is left.
   [[nodiscard]] virtual Result<Forgotten> forget_history(TimePoint older_than, std::uint32_t how_many) = 0;

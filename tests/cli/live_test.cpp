@@ -316,5 +316,20 @@ TEST_F(Live, AHeldPlanIsShownAndAppliedOnceWhenApproved) {
   EXPECT_EQ(ctl({"runs", "approve", "acme", run, "--yes"}).code, kRefused) << "once";
 }
 
+TEST_F(Live, TheAuditLogIsShownAndExported) {
+  const auto shown = ctl({"audit", "--tenant", "acme", "--type", "user", "--action", "suspended"});
+  ASSERT_EQ(shown.code, kOk) << shown.err;
+  EXPECT_THAT(shown.out, HasSubstr("sync of corp"));
+  EXPECT_THAT(shown.out, HasSubstr("frank"));
+  const auto csv = ctl({"audit", "--tenant", "acme", "--format", "csv"});
+  EXPECT_EQ(csv.code, kOk) << csv.err;
+  EXPECT_THAT(csv.out, testing::StartsWith("id,at,tenant,"));
+  const auto lines = ctl({"audit", "--format", "jsonl", "--tenant", "acme"});
+  EXPECT_EQ(std::count(lines.out.begin(), lines.out.end(), '\n'), std::count(csv.out.begin(), csv.out.end(), '\n') - 1);
+  EXPECT_THAT(json::parse(ctl({"audit", "--limit", "2", "--json"}).out)["items"], testing::SizeIs(2));
+  EXPECT_EQ(ctl({"audit", "--since", "yesterday"}).code, kRefused);
+  EXPECT_EQ(ctl({"audit", "--tenant", "nowhere", "--format", "csv"}).code, kRefused) << "an error is none of the export's lines";
+}
+
 }  // namespace
 }  // namespace rosterd::cli

@@ -105,7 +105,8 @@ TEST(ConfigurationPage, HasARowForEverySettingWithDefaultAndReload) {
 Paths members_of_the_structs() {
   const std::map<std::string, std::string> sections{{"Server", "server"}, {"Database", "database"}, {"Embedded", "database.embedded"},
                                                     {"State", "state"},   {"Sync", "sync"},         {"SecretsSection", "secrets"},
-                                                    {"Setup", "setup"},   {"Audit", "audit"},       {"Log", "log"}};
+                                                    {"Setup", "setup"},   {"Rbac", "rbac"},         {"Audit", "audit"},
+                                                    {"Log", "log"}};
   Paths all;
   std::string section;
   const std::regex opening(R"(struct (\w+) \{)"), member(R"(  [\w:<>, ]+ (\w+)( = [^;]+|\{[^;]*\})?;.*)");

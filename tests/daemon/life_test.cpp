@@ -145,6 +145,44 @@ TEST(Life, AnUnattendedInstallHasItsSuperAdminAndTokenAfterTheFirstStart) {
   EXPECT_EQ(daemon.stop(), 0);
 }
 
+// R13: R15: R23:
+TEST(Life, ACatalogueOfItsOwnIsUsedEverywhereAndRenewsTheManagedRolesOnce) {
+  DaemonProcess daemon("[setup]\ncredential_file = \"first-admin\"");
+  const auto credential = run_ok({kRosterd, "--new-credential", "ada@example.org"});
+  daemon.dir().write("first-admin", credential, 0400);
+  const auto token = credential.substr(credential.find("rst_"), 40);
+  const auto renewals = [&] {
+    const auto log = daemon.log();
+    std::size_t count = 0;
+    for (auto at = log.find("roles.renewed"); at != std::string::npos; at = log.find("roles.renewed", at + 1)) ++count;
+    return count;
+  };
+  daemon.start_ready();
+  ASSERT_THAT(daemon.post("/v1/tenants", token, R"({"id":"acme","name":"Acme"})"), StartsWith("201 "));
+  EXPECT_THAT(daemon.post("/v1/tenants/acme/roles", token, R"({"name":"Flows","permissions":{"FLOW":["READ"]}})"), StartsWith("201 "));
+  EXPECT_EQ(renewals(), 1u) << "the first start of all says what the roles come from";
+  EXPECT_EQ(daemon.stop(), 0);
+  daemon.start_ready();
+  EXPECT_EQ(renewals(), 1u) << "nothing has changed";
+  EXPECT_EQ(daemon.stop(), 0);
+
+  std::filesystem::copy_file(std::string(ROSTERD_SOURCE_DIR) + "/config/catalogue.example.json", daemon.file("catalogue.json"));
+  daemon.configure("[rbac]\ncatalogue_file = \"catalogue.json\"");
+  daemon.start_ready();
+  EXPECT_EQ(renewals(), 2u);
+  EXPECT_THAT(daemon.log(), HasSubstr("tenants=1"));
+  EXPECT_THAT(daemon.get("/v1/tenants/acme/permissions", token), AllOf(HasSubstr("INVOICE"), HasSubstr("SOURCE"), Not(HasSubstr("FLOW"))));
+  EXPECT_THAT(daemon.get("/v1/tenants/acme/roles/Viewer", token), AllOf(HasSubstr("INVOICE"), Not(HasSubstr("FLOW"))));
+  EXPECT_THAT(daemon.get("/v1/tenants/acme/roles/Flows", token), HasSubstr(R"("unknown_pairs":[{"action":"READ","permission":"FLOW"}])"));
+  EXPECT_THAT(daemon.get("/v1/tenants/acme/audit?action=managed_roles_updated", token), HasSubstr("INVOICE"));
+  EXPECT_THAT(daemon.get("/v1/tenants/acme/check?subject=user:ada%40example.org&permission=INVOICE&action=APPROVE&namespace=a", token),
+              HasSubstr("allowed_admin_role"));
+  EXPECT_THAT(daemon.get("/metrics", token), HasSubstr("rosterd_role_unknown_pairs{tenant=\"acme\"} 1"));
+  EXPECT_THAT(daemon.post("/v1/tenants", token, R"({"id":"beta","name":"Beta"})"), StartsWith("201 "));
+  EXPECT_THAT(daemon.get("/v1/tenants/beta/roles/Viewer", token), HasSubstr("INVOICE")) << "born with it";
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
 TEST(Life, AnEmbeddedPostgresThatIsKilledComesBackAndSoDoesTheDaemon) {
   DaemonProcess daemon;
   daemon.start_ready();

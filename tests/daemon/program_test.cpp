@@ -50,6 +50,38 @@ TEST(Program, CheckConfigPrintsWhatIsInEffectWithoutPasswords) {
   EXPECT_THAT(ran.output, Not(HasSubstr("hunter2")));
 }
 
+// R13: R14:
+TEST(Program, CheckConfigReadsTheCatalogueAndNamesTheLine) {
+  const TempDir dir;
+  const auto catalogue =
+      dir.write("catalogue.json",
+                "{\"permissions\": [\n {\"name\": \"INVOICE\", \"scope\": \"namespace\", \"actions\": [\"VIEW\"]},\n"
+                " {\"name\": \"USER\", \"scope\": \"namespace\", \"actions\": [\"CREATE\", \"READ\", \"UPDATE\", \"DELETE\"]}]}");
+  const auto file = dir.write("rosterd.toml", "[rbac]\ncatalogue_file = \"catalogue.json\"\n");
+  auto ran = run({kRosterd, "--config", file, "--check-config"});
+  EXPECT_EQ(ran.status, 78);
+  EXPECT_THAT(ran.output, StartsWith("rbac.catalogue_file: " + catalogue + ": permission catalogue: line 3: USER is enforced by rosterd"));
+  EXPECT_EQ(run({kRosterd, "--config", file}).status, 78) << "the daemon does not start with it either";
+  dir.write("catalogue.json", "{\"permissions\": [\n {\"name\": \"INVOICE\",\n \"scope\": }]}");
+  ran = run({kRosterd, "--config", file, "--check-config"});
+  EXPECT_EQ(ran.status, 78);
+  EXPECT_THAT(ran.output, HasSubstr("line 3"));
+  dir.write("rosterd.toml", "[rbac]\ncatalogue_file = \"nowhere.json\"\n");
+  ran = run({kRosterd, "--config", file, "--check-config"});
+  EXPECT_EQ(ran.status, 78);
+  EXPECT_THAT(ran.output, HasSubstr("nowhere.json: No such file"));
+}
+
+// R13:
+TEST(Program, TheExampleCatalogueIsOne) {
+  const TempDir dir;
+  const auto file =
+      dir.write("rosterd.toml", fmt::format("[rbac]\ncatalogue_file = \"{}/config/catalogue.example.json\"\n", ROSTERD_SOURCE_DIR));
+  const auto ran = run({kRosterd, "--config", file, "--check-config"});
+  EXPECT_EQ(ran.status, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("catalogue.example.json"));
+}
+
 TEST(Program, AMissingConfigurationIs78) {
   const auto ran = run({kRosterd, "--config", "/nonexistent/rosterd.toml"});
   EXPECT_EQ(ran.status, 78);

@@ -123,6 +123,7 @@ TEST(Tokens, OddAgesAreRefused) {
   EXPECT_EQ(world.as(ada).post("/v1/me/tokens", {{"name", "x"}, {"sliding", true}}).status, 400);
 }
 
+// R4:
 TEST(Standing, WithoutAnyATenantAnswersExactlyAsIfItDidNotExist) {
   auto& world = World::shared();
   const auto tenant = world.tenant();
@@ -141,6 +142,7 @@ TEST(Standing, WithoutAnyATenantAnswersExactlyAsIfItDidNotExist) {
   EXPECT_EQ(world.as(stranger).get("/v1/tenants").body["items"].size(), 0u);
 }
 
+// R4: R86:
 TEST(Standing, WithItButWithoutThePairItIs403) {
   auto& world = World::shared();
   const auto ada = world.person("ada");
@@ -160,6 +162,27 @@ TEST(Standing, WithItButWithoutThePairItIs403) {
   EXPECT_EQ(world.as(ada).post("/v1/tenants", {{"id", "mine"}, {"name", "Mine"}}).status, 403);
 }
 
+// R16:
+TEST(Standing, AnyPrincipalReadsTheCatalogue) {
+  auto& world = World::shared();
+  const auto ada = world.person("ada");
+  const auto tenant = world.tenant_where(ada, "");
+  const auto answer = world.as(ada).get("/v1/tenants/" + tenant + "/permissions");
+  ASSERT_EQ(answer.status, 200);
+  std::size_t pairs = 0;
+  for (const auto& permission : answer.body["items"]) {
+    pairs += permission["actions"].size();
+    const auto is = [&](const char* name) { return permission["name"] == name; };
+    const json flow{{"name", "FLOW"}, {"scope", "namespace"}, {"iam", false}, {"actions", {"CREATE", "READ", "UPDATE", "DELETE"}}};
+    const json check{{"name", "CHECK"}, {"scope", "tenant"}, {"iam", true}, {"actions", json::array({"READ"})}};
+    EXPECT_TRUE(!is("FLOW") || permission == flow) << permission;
+    EXPECT_TRUE(!is("CHECK") || permission == check) << permission;
+  }
+  EXPECT_EQ(pairs, 112u);
+  EXPECT_EQ(world.as(world.person("stranger")).get("/v1/tenants/" + tenant + "/permissions").status, 404);
+}
+
+// R96:
 TEST(Standing, OnesOwnRecordNeedsNoRight) {
   auto& world = World::shared();
   const auto ada = world.person("ada");

@@ -89,6 +89,23 @@ TEST(OpenApi, EveryPathHasItsRowInTheRightsTableAndEveryRowItsPath) {
   EXPECT_GT(described.size(), 35u);
 }
 
+// R112: no list has an easier rule than the single read.
+TEST(OpenApi, AListAsksForTheSamePairAsTheSingleRead) {
+  int compared = 0;
+  for (const auto& list : http::routes())
+    for (const auto& single : http::routes()) {
+      const auto& path = single.path;
+      if (list.method != "GET" || single.method != "GET" || !path.ends_with('}') || path.substr(0, path.rfind('/')) != list.path ||
+          !list.path.starts_with("/v1/tenants/{t}/"))
+        continue;
+      EXPECT_EQ(list.permission, single.permission) << list.path;
+      EXPECT_EQ(list.action, single.action) << list.path;
+      EXPECT_EQ(list.access, http::Access::Pair) << list.path;
+      ++compared;
+    }
+  EXPECT_GE(compared, 7);
+}
+
 TEST(OpenApi, EveryParameterOfARouteIsDescribed) {
   const auto document = openapi();
   for (const auto& route : http::routes()) {

@@ -1,4 +1,7 @@
 // Runs as the API shows them: queued, followed, approved and discarded (sync-rules.md §9). What a run does is the sync side's.
+#include <fstream>
+#include <regex>
+
 #include "tests/http/world.hpp"
 
 namespace rosterd::test {
@@ -55,6 +58,41 @@ struct RunsTest : testing::Test {
     world.control->live.with([](std::string& text) { text.clear(); });
   }
 };
+
+TEST_F(RunsTest, MetricsHaveEverySeriesOfTheList) {
+  run_that_ends(Outcome::Unchanged, true);
+  world.root().get(base + "/check?subject=user:x&permission=FLOW&action=READ");
+  std::ifstream file(std::string(ROSTERD_SOURCE_DIR) + "/docs/api.md");
+  const std::string page{std::istreambuf_iterator<char>(file), {}};
+  const auto open = "\n" + world.nobody().get("/metrics").text, all = "\n" + world.root().get("/metrics").text;
+  const std::regex row("\n(\\| `rosterd_[^\n]*)"), name("`(rosterd_[a-z_]+)");
+  int listed = 0;
+  const auto tenants_begin = page.find("With a super admin's token, of each tenant or source");
+  ASSERT_NE(tenants_begin, std::string::npos);
+  for (std::sregex_iterator it(page.begin(), page.end(), row), end; it != end; ++it) {
+    const std::string line = (*it)[1];
+    const bool of_tenants = static_cast<std::size_t>(it->position()) > tenants_begin;
+    for (std::sregex_iterator found(line.begin(), line.end(), name); found != end; ++found) {
+      const std::string series = (*found)[1], type = "\n# TYPE " + series + " ";
+      ++listed;
+      if (series == "rosterd_runs_total") continue;  // counted by the scheduler, which this world has not
+      EXPECT_NE(all.find(type), std::string::npos) << series;
+      EXPECT_EQ(open.find(type) == std::string::npos, of_tenants) << series << ": tenants' names are not for everybody";
+    }
+  }
+  EXPECT_GT(listed, 12);
+}
+
+// R15:
+TEST_F(RunsTest, PairsThatTheCatalogueDoesNotHaveAreCounted) {
+  PrivatePostgres::shared().query(world.database,
+                                  "INSERT INTO rosterd.role (tenant_id, name, name_key, permissions) SELECT tenant_id, 'Old', 'old', "
+                                  "'{\"FLOW\":[\"READ\",\"PAINT\"],\"GONE\":[\"READ\",\"UPDATE\"]}' FROM rosterd.tenant WHERE id = '" +
+                                      tenant + "'");
+  world.control->changed(TenantId{tenant});
+  const auto text = world.root().get("/metrics").text;
+  EXPECT_NE(text.find(fmt::format("\nrosterd_role_unknown_pairs{{tenant=\"{}\"}} 3", tenant)), std::string::npos);
+}
 
 TEST_F(RunsTest, ASyncIsQueuedAndToldWhere) {
   const int wakes = world.control->wakes;

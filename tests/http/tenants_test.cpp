@@ -8,6 +8,7 @@ namespace {
 
 using nlohmann::json;
 
+// R84: R85:
 TEST(Tenants, TheCreatorHoldsAdminASuperAdminToo) {
   auto& world = World::shared();
   const auto tenant = world.tenant();
@@ -27,6 +28,7 @@ TEST(Tenants, TheCreatorHoldsAdminASuperAdminToo) {
   ASSERT_EQ(world.as(ada).get("/v1/tenants").body["items"].size(), 1u);
 }
 
+// R21:
 TEST(Tenants, AreBornWithTheManagedRoles) {
   auto& world = World::shared();
   const auto base = "/v1/tenants/" + world.tenant();
@@ -45,6 +47,7 @@ TEST(Tenants, AreBornWithTheManagedRoles) {
   EXPECT_EQ(world.root().get(base + "/roles/none").status, 404);
 }
 
+// R83:
 TEST(Tenants, AnIdIsTakenOnce) {
   auto& world = World::shared();
   const auto tenant = world.tenant();
@@ -57,6 +60,7 @@ TEST(Tenants, AnIdIsTakenOnce) {
   EXPECT_EQ(world.root().get("/v1/tenants/t-unknown").status, 404);
 }
 
+// R83:
 TEST(Tenants, BadIdsAndNamesAreRefused) {
   auto& world = World::shared();
   for (const json& id : {json(""), json("A"), json("-a"), json("a b"), json("a/b"), json(".."), json(std::string(64, 'a')), json(7),
@@ -81,6 +85,7 @@ TEST(Tenants, ARenameMovesTheRevision) {
   EXPECT_EQ(world.root().patch(base, {{"enabled", "no"}}).status, 400);
 }
 
+// R87:
 TEST(Tenants, ADisabledOneDeniesEverythingAndComesBackUnchanged) {
   auto& world = World::shared();
   const auto ada = world.person("ada");
@@ -96,6 +101,7 @@ TEST(Tenants, ADisabledOneDeniesEverythingAndComesBackUnchanged) {
   EXPECT_EQ(world.as(ada).get(check).body["allowed"], true);
 }
 
+// R88:
 TEST(Tenants, DeletionTakesEverythingAndANewOneIsAnotherEpoch) {
   auto& world = World::shared();
   const auto ada = world.person("ada");
@@ -198,6 +204,7 @@ TEST(People, GroupsMembersAndEffectiveRightsShowTheirWay) {
   EXPECT_EQ(world.root().get(base + check + "company.team").body["reason"], "denied_user_suspended");
 }
 
+// R3:
 TEST(People, AnIdOfAnotherTenantDoesNotExistHere) {
   auto& world = World::shared();
   const auto one = world.tenant(), other = world.tenant();

@@ -214,6 +214,7 @@ TEST(Decision, TheNamespaceOfATenantPairIsIgnoredR31) {
   EXPECT_EQ(code(with(village(), {{1, kUsers, kAda}}), {.permission = "USER", .ns = "any.where"}), "allowed_binding");
 }
 
+// R25: order, number and duplicates never matter, and nothing takes away.
 TEST(Decision, RightsAreTheUnionHoweverTheyComeR33R42) {
   const auto world = with(village(), {{1, kReader, kOuter}, {2, kReader, kGroup}, {3, kWriter, kAda, "x"}},
                           {{kGroup, kAda}, {kGroup, kAda}, {kOuter, kGroup}, {kOuter, kAda}});

@@ -241,6 +241,27 @@ TEST_F(StoreTest, EveryTenantTableIsBehindTheWallAndStartsItsKeysWithTheTenant) 
             "");
 }
 
+// R2: R90:
+TEST_F(StoreTest, OnePersonInTwoTenantsIsTwoUsers) {
+  make_tenant("beta");
+  const auto here = must(store->create_user(acme, person("ada"), kSomebody)).value;
+  const auto there = must(store->create_user(TenantId{"beta"}, person("ada"), kSomebody)).value;
+  EXPECT_NE(here.id, there.id);
+  must(store->set_user_suspended(acme, here.id, true, kSomebody));
+  EXPECT_FALSE(must(store->user(TenantId{"beta"}, "ada")).admin_suspended);
+}
+
+// R6:
+TEST_F(StoreTest, AnIdIsNeverGivenTwiceNotEvenAfterDeletion) {
+  const auto first = must(store->create_user(acme, person("ada"), kSomebody)).value.id;
+  must(store->delete_user(acme, first, {}, false, kSomebody));
+  const auto again = must(store->create_user(acme, person("ada"), kSomebody)).value.id;
+  EXPECT_GT(again, first);
+  EXPECT_FAILS(store->user(acme, text(PrincipalType::User, first)), Errc::NotFound);
+  EXPECT_GT(must(store->create_group(acme, {.name = "devs"}, kSomebody)).value.id, again) << "one number space for all kinds";
+}
+
+// R108: the log has no other end than the retention, which is the owner's function (HousekeeperTest).
 TEST_F(StoreTest, TheAppRoleCannotStepOverTheWall) {
   const auto& url = database.app_url;
   EXPECT_THROW(PrivatePostgres::query(url, "ALTER TABLE rosterd.tenant_user DISABLE ROW LEVEL SECURITY"), std::runtime_error);

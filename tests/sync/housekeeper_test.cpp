@@ -37,6 +37,28 @@ class HousekeeperTest : public StoreTest {
   Guarded<std::vector<std::string>> lines_;
 };
 
+// R38:
+TEST_F(HousekeeperTest, ExpiredBindingsAreNoticedAndDeletedThirtyDaysLater) {
+  sync::Housekeeper housekeeper(*store, clock, {.at_once = 2});
+  const auto viewer = must(store->role(acme, "Viewer")).id;
+  for (const auto* name : {"ada", "bob", "eve"}) {
+    const auto user = must(store->create_user(acme, person(name), kSomebody)).value.id;
+    must(
+        store->create_binding(acme, {.role = viewer, .principal = {PrincipalType::User, user}, .ns = {}, .expires_at = soon()}, kSomebody));
+  }
+  said();
+  EXPECT_EQ(must(housekeeper.sweep()), 0u);
+  EXPECT_THAT(said(), IsEmpty());
+  clock.advance(std::chrono::hours(2));
+  EXPECT_EQ(must(housekeeper.sweep()), 3u);
+  EXPECT_THAT(said(), ElementsAre("bindings.swept expired=3 deleted=0"));
+  EXPECT_EQ(must(housekeeper.sweep()), 0u);
+  clock.advance(std::chrono::hours(30 * 24));
+  EXPECT_EQ(must(housekeeper.sweep()), 3u);
+  EXPECT_THAT(said(), ElementsAre("bindings.swept expired=0 deleted=3"));
+  EXPECT_THAT(must(store->list_bindings(acme, {.role = viewer}, {})).items, IsEmpty());
+}
+
 TEST_F(HousekeeperTest, ASourceThatBecomesOverdueIsToldOnceAndAgainWhenItIsNot) {
   make_source(acme, "corp");
   sync::Housekeeper housekeeper(*store, clock, {});
