@@ -67,6 +67,7 @@ int run(const std::vector<std::string>& arguments, const World& world) {
   add_sync(commands);
   add_runs(commands);
   add_people(commands);
+  add_accounts(commands);
   add_check(commands);
   add_completion(commands);
   add_version(commands);

@@ -68,7 +68,8 @@ void add_tenants(Commands commands);
 void add_sources(Commands commands);  ///< sources, apply
 void add_sync(Commands commands);     ///< sync, status
 void add_runs(Commands commands);
-void add_people(Commands commands);  ///< users, groups, effective
+void add_people(Commands commands);    ///< users, groups, effective
+void add_accounts(Commands commands);  ///< accounts, me, passwd, invitations
 void add_check(Commands commands);
 void add_completion(Commands commands);  ///< completion, version
 

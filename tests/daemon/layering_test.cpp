@@ -75,7 +75,9 @@ const std::vector<Library>& libraries() {
       {"sd-daemon", std::regex("systemd/sd-daemon\\.h"), {"daemon/notify.cpp"}},
       {"libcurl", std::regex("curl/.*"), {"cli/"}},
       {"PCRE2", std::regex("pcre2\\.h"), {"daemon/sync/"}},
-      {"libsodium", std::regex("sodium\\.h"), {"schema/core/", "daemon/secrets.cpp", "daemon/passwords.cpp"}},  // hashes there, sealing and passwords here
+      {"libsodium",
+       std::regex("sodium\\.h"),
+       {"schema/core/", "daemon/secrets.cpp", "daemon/passwords.cpp"}},  // hashes there, sealing and passwords here
       {"libunistring", std::regex("uni(str|norm|case|type)\\.h"), {"schema/core/"}},
       {"OpenSSL", std::regex("openssl/.*"), {"connectors/ldap/", "daemon/http/"}},  // the client's side of TLS and the server's
       {"GoogleTest", std::regex("g(test|mock)/.*"), {}},
