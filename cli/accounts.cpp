@@ -47,9 +47,9 @@ void show(const Session& session, const json& account) {
 
 /// A new password: twice on a terminal, once from standard input.
 Try<std::string> new_password(const Session& session, bool from_stdin) {
-  const auto password = session.secret("new password", from_stdin ? "-" : "");
+  const auto password = session.password("new password", from_stdin);
   if (!password || from_stdin || !session.world().in_is_terminal) return password;
-  const auto again = session.secret("the same again", "");
+  const auto again = session.password("the same again", false);
   if (!again) return again;
   if (*password != *again) return fail(kUsage, "the two are not the same; nothing was changed");
   return password;
@@ -216,7 +216,7 @@ Try<int> change_password(Session& session, bool from_stdin) {
   if (!account) return fail(account.error());
   json body = json::object();
   if (flag_at(*account, "has_password")) {
-    const auto old = session.secret("old password", from_stdin ? "-" : "");
+    const auto old = session.password("old password", from_stdin);
     if (!old) return fail(old.error());
     body["old"] = *old;
   }

@@ -67,7 +67,7 @@ Try<int> set_up(Session& session, const SetupOptions& options) {
   if (!options.first_name.empty()) body["first_name"] = options.first_name;
   if (!options.last_name.empty()) body["last_name"] = options.last_name;
   if (options.with_password) {
-    const auto password = session.secret("password of the first account", session.world().in_is_terminal ? "" : "-");
+    const auto password = session.password("password of the first account", !session.world().in_is_terminal);
     if (!password) return fail(password.error());
     body["password"] = *password;
   }
@@ -114,7 +114,7 @@ Try<int> signed_in(Session& session, const Target& target, const std::string& se
 Try<int> log_in_with_password(Session& session, const LoginOptions& options) {
   const auto target = target_without_token(session);
   if (!target) return fail(target.error());
-  const auto password = session.secret("password", options.password_stdin ? "-" : "");
+  const auto password = session.password("password", options.password_stdin);
   if (!password) return fail(password.error());
   Api api(*target);
   const auto answer = api.post(path({"login"}), {{"email", options.email}, {"password", *password}});
