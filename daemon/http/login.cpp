@@ -57,7 +57,8 @@ Result<Reply> log_in(Call& call) {
   actor.by = "password";
   const auto judged = judge_sign_in(call, email, password, actor);
   if (!judged) return fail(judged.error());
-  if (judged->attempt.locked_for) return too_many_attempts(*judged->attempt.locked_for);
+  const auto& attempt = judged->attempt;
+  if (attempt.locked_for) return too_many_attempts(*attempt.locked_for);
   if (!judged->right) return fail(refused());
   const auto& options = call.app.options.accounts;
   const auto secret = make_token(SecretKind::Session);
@@ -67,9 +68,10 @@ Result<Reply> log_in(Call& call) {
       judged->better_hash, actor);
   if (!session && session.error().code == Errc::Unauthorized) return fail(refused());
   if (!session) return fail(session.error());
-  auto body = nlohmann::json{{"account", to_json(*judged->attempt.account)},
+  const auto account = attempt.account.value_or(Account{});  // there is one, since its password was right
+  auto body = nlohmann::json{{"account", to_json(account)},
                              {"session", {{"id", text(session->id)}, {"ends_at", rfc3339(session->ends_at)}}},
-                             {"must_change_password", judged->attempt.account->must_change_password}};
+                             {"must_change_password", account.must_change_password}};
   // Whoever asks for the cookie is a page, and no script of it needs to see the secret.
   body["token"] = cookie ? nlohmann::json(nullptr) : nlohmann::json(secret);
   auto out = ok(body);
@@ -100,9 +102,9 @@ Result<Reply> change_own_password(Call& call) {
   if (!old && now->has_password) fields->problem("old", "is missing");
   if (const auto valid = fields->done(); !valid) return fail(valid.error());
   if (now->has_password) {
-    const auto judged = judge_sign_in(call, now->email, *old, call.actor());
+    const auto judged = judge_sign_in(call, now->email, old.value_or(""), call.actor());
     if (!judged) return fail(judged.error());
-    if (judged->attempt.locked_for) return too_many_attempts(*judged->attempt.locked_for);
+    if (const auto& locked_for = judged->attempt.locked_for) return too_many_attempts(*locked_for);
     if (!judged->right) return fail_as("wrong_password", Errc::Forbidden, "old: is not the password");
   }
   const auto hash = hash_of_new(call.app, fresh, now->email);

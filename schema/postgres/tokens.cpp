@@ -18,10 +18,12 @@ constexpr std::string_view kInsertToken =
     "VALUES ($1, $2, decode($3, 'hex'), $4, $5, $6, $7, $8) RETURNING ";
 
 TokenInfo insert_token(Db& db, AccountId account, const NewToken& token) {
-  return *db.first(std::string(kInsertToken) + std::string(kTokenColumns),
-                   {account, token.name, hex_text(token.hash), token.last4, token.expires_at, token.description,
-                    token.max_age ? Value(token.max_age->count()) : Value(std::nullopt), token.sliding},
-                   read_token);
+  auto made = db.first(std::string(kInsertToken) + std::string(kTokenColumns),
+                       {account, token.name, hex_text(token.hash), token.last4, token.expires_at, token.description,
+                        token.max_age ? Value(token.max_age->count()) : Value(std::nullopt), token.sliding},
+                       read_token);
+  if (!made) abort_with("", Errc::Internal, "a token was stored and did not come back");
+  return std::move(*made);
 }
 
 }  // namespace

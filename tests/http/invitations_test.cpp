@@ -160,6 +160,38 @@ TEST_F(Invited, R79AnInvitationIsStaleWhenItsAuthorIsGone) {
   EXPECT_EQ(accept(world.as(bob), token).code(), "invitation_stale");
 }
 
+TEST_F(Invited, R79AServiceAccountInvitesInItsOwnRight) {
+  const auto bob = world.person("bob"), carol = world.person("carol");
+  const auto made = world.as(ada).post(base + "/service-accounts", {{"name", "desk"}});
+  ASSERT_EQ(made.status, 201) << made.text;
+  const auto path = base + "/service-accounts/" + made.body["id"].get<std::string>();
+  ASSERT_EQ(world.as(ada).post(base + "/bindings", {{"role", "Admin"}, {"principal", "service_account:desk"}}).status, 201);
+  const auto desk = world.as(world.as(ada).post(path + "/tokens", {{"name", "t"}}).body["token"].get<std::string>());
+  const json viewer = {{"roles", json::array({{{"role", "Viewer"}}})}};
+  const auto invite_by_desk = [&](const std::string& email) {
+    json body = {{"email", email}};
+    body.update(viewer);
+    return token_of(desk.post(base + "/invitations", body));
+  };
+  EXPECT_EQ(accept(world.as(bob), invite_by_desk(bob.email)).status, 200);
+  const auto token = invite_by_desk(carol.email);
+  ASSERT_EQ(world.as(ada).patch(path, {{"enabled", false}}).status, 200);
+  EXPECT_EQ(accept(world.as(carol), token).code(), "invitation_stale");
+  EXPECT_EQ(accept(desk, token).status, 401);
+}
+
+TEST_F(Invited, R5AcceptingNeverTakesOverAUserWithTheSameEmail) {
+  const auto bob = world.person("bob"), carol = world.person("carol");
+  const auto there = world.as(ada).post(base + "/users", {{"username", "robert"}, {"email", bob.email}});
+  ASSERT_EQ(there.status, 201) << there.text;
+  const auto done = accept(world.as(bob), token_of(invite(bob.email)));
+  ASSERT_EQ(done.status, 200) << done.text;
+  EXPECT_NE(done.body["user"]["id"], there.body["id"]);
+  EXPECT_TRUE(world.as(ada).get(base + "/users/robert").body["account"].is_null());
+  ASSERT_EQ(world.as(ada).post(base + "/users", {{"username", carol.email}}).status, 201);
+  EXPECT_EQ(accept(world.as(carol), token_of(invite(carol.email))).code(), "name_taken") << "nor one with the same name";
+}
+
 TEST_F(Invited, ATenantNeverSeesAnothersInvitations) {
   const auto made = invite("bob@people.example");
   const auto other = world.tenant(&ada);
