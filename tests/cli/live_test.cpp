@@ -183,7 +183,8 @@ TEST_F(Live, PeopleSignInWithAPasswordAndComeIntoTenantsByInvitation) {
   EXPECT_THAT(ctl({"invitations", "list", "acme"}).out, HasSubstr("PENDING"));
   const auto accepted = with_input({"invitations", "accept", "--new-account", "--token-file", "-"}, invited.out + "Correct-horse-7\n");
   ASSERT_EQ(accepted.code, kOk) << accepted.err;
-  EXPECT_EQ(ctl({"check", "acme", "joan@acme.example", "FLOW", "READ", "-n", "company.web"}).code, kOk);
+  EXPECT_TRUE(test::wait_until([] { return ctl({"check", "acme", "joan@acme.example", "FLOW", "READ", "-n", "company.web"}).code == kOk; }))
+      << "within a second, as any change";
 
   const auto profiles = json::parse(test::read_file(here().dir.file("config/rosterctl/profiles.json")));
   const auto session = profiles["profiles"]["grace"]["token"].get<std::string>();
