@@ -237,11 +237,12 @@ Result<void> Service::Parts::set_super_admins(const std::stop_token& stop) {
     return std::optional(std::move(*set));
   });
   if (!done) return fail(done.error());
-  if (!*done) return {};
-  for (const auto& email : (*done)->unknown) log::warning("accounts.unknown_super_admin", {log::field("email", email)});
-  if ((*done)->granted.empty() && (*done)->revoked.empty()) return {};
-  log::info("accounts.super_admins_set", {log::field("granted", fmt::format("{}", fmt::join((*done)->granted, ","))),
-                                          log::field("revoked", fmt::format("{}", fmt::join((*done)->revoked, ",")))});
+  const std::optional<SuperAdminsSet>& set = *done;
+  if (!set) return {};
+  for (const auto& email : set->unknown) log::warning("accounts.unknown_super_admin", {log::field("email", email)});
+  if (set->granted.empty() && set->revoked.empty()) return {};
+  log::info("accounts.super_admins_set", {log::field("granted", fmt::format("{}", fmt::join(set->granted, ","))),
+                                          log::field("revoked", fmt::format("{}", fmt::join(set->revoked, ",")))});
   return {};
 }
 

@@ -80,13 +80,23 @@ namespace {
 /// account. So two revocations never pass each other (R72), and neither waits for the other in a circle.
 void lock_super_admins(Db& db) { db.number("SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtext('rosterd.super_admins'))) locked"); }
 
-/// Moves the tenants the account is linked in, then locks it against new links.
-std::vector<TenantId> move_linked(Db& db, AccountId id) {
+std::vector<TenantId> move_tenants(Db& db, AccountId id) {
   std::vector<TenantId> out;
   db.each("SELECT id FROM door_move_linked($1)", {id}, [&](Row& row) { out.push_back(TenantId{row.text()}); });
+  return out;
+}
+
+/// Against new links, which no tenant of `moved` would hear of.
+void lock_account(Db& db, AccountId id, const std::vector<TenantId>& moved) {
   static_cast<void>(need_account(db, id, "FOR UPDATE"));
-  if (static_cast<std::size_t>(db.number("SELECT door_links($1)", {id})) != out.size())
-    abort_with("", Errc::Conflict, "the account became somebody in another tenant just now; try again");
+  if (static_cast<std::size_t>(db.number("SELECT door_links($1)", {id})) != moved.size())
+    abort_with("", Errc::Conflict, "the account became somebody in another tenant, or ceased to be, just now; try again");
+}
+
+/// Moves the tenants the account is linked in, then locks it.
+std::vector<TenantId> move_linked(Db& db, AccountId id) {
+  auto out = move_tenants(db, id);
+  lock_account(db, id, out);
   return out;
 }
 
@@ -241,8 +251,11 @@ Result<SuperAdminsSet> PostgresStore::set_super_admins(const std::vector<std::st
     });
     for (const auto& one : wanted)
       if (!one.super_admin) changing.push_back(one);
-    for (const auto& one : changing) {
-      static_cast<void>(move_linked(db, one.id));
+    std::vector<std::vector<TenantId>> moved;  // all tenants before any account: who holds a tenant may be waiting for an account
+    for (const auto& one : changing) moved.push_back(move_tenants(db, one.id));
+    for (std::size_t i = 0; i < changing.size(); ++i) {
+      const auto& one = changing[i];
+      lock_account(db, one.id, moved[i]);
       set_flag(db, one.id, !one.super_admin);
       (one.super_admin ? out.revoked : out.granted).push_back(one.email);
     }
