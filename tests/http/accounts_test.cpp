@@ -160,6 +160,36 @@ TEST(SuperAdmins, R72TwoWhoRevokeEachOtherLeaveOne) {
   }
 }
 
+TEST(SuperAdmins, TheirChangesAndThoseOfTheirTenantsNeverWaitForEachOtherInACircle) {
+  auto& world = SignInWorld::shared();
+  const auto person = world.person("busy");
+  const auto one = world.tenant(&person), two = world.tenant(&person);
+  const auto path = "/v1/accounts/" + text(person.account);
+  std::atomic<int> good{0};
+  {
+    std::vector<std::jthread> all;
+    all.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) good += world.root().put(path + "/super-admin", json::object()).status == 200;
+    });
+    all.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) good += world.root().del(path + "/super-admin").status == 200;
+    });
+    all.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) good += world.as(person).patch("/v1/me", {{"first_name", fmt::format("B{}", i)}}).status == 200;
+    });
+    for (const auto& tenant : {one, two})
+      all.emplace_back([&, tenant] {
+        for (int i = 0; i < 20; ++i) {
+          const auto made =
+              world.as(person).post("/v1/tenants/" + tenant + "/bindings",
+                                    {{"role", "Viewer"}, {"principal", "user:" + person.email}, {"namespace", fmt::format("n{}", i)}});
+          good += made.status == 201;
+        }
+      });
+  }
+  EXPECT_EQ(good, 100);
+}
+
 TEST(SuperAdmins, R69TheConfigurationNamesThemAndCannotLeaveNone) {
   SignInWorld world;
   const auto email = world.somebody("named");

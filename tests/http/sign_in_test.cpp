@@ -234,6 +234,7 @@ TEST(Reset, R66EndsSessionsUnlocksAndMustBeChangedBeforeAnythingElse) {
     EXPECT_EQ(barred.status, 403) << path;
     EXPECT_EQ(barred.code(), "password_change_required") << path;
   }
+  EXPECT_EQ(world.as(session).get("/t/" + world.tenant() + "/authz/proxy/x").status, 403) << "nor does a proxy let it through";
   EXPECT_EQ(world.as(session).put("/v1/me/password", {{"old", kOther}, {"new", kGood}}).status, 204);
   EXPECT_EQ(world.as(session).get("/v1/tenants").status, 200);
   const auto own = world.root().put(world.account_path(world.root_email) + "/password", {{"password", kOther}});
