@@ -37,14 +37,14 @@ std::string path(std::initializer_list<std::string_view> parts) {
 
 Api::Api(Target target) : target_(std::move(target)), http_(HttpOptions{.ca_file = target_.profile.ca_file}) {}
 
-Try<json> Api::call(HttpRequest request, const std::string& path, const Query& query) {
+Try<json> Api::call(HttpRequest request, const std::string& path, const Query& query, bool as_nobody) {
   request.url = target_.profile.url + path;
   char before = '?';
   for (const auto& [name, value] : query) {
     request.url += fmt::format("{}{}={}", before, percent_encoded(name), percent_encoded(value));
     before = '&';
   }
-  request.token = target_.profile.token;
+  if (!as_nobody) request.token = target_.profile.token;
   const auto reply = http_.send(request);
   if (!reply) return fail(reply.error());
   etag_ = reply->etag;
@@ -60,6 +60,10 @@ Try<json> Api::call(HttpRequest request, const std::string& path, const Query& q
 Try<json> Api::get(const std::string& path, const Query& query) { return call({.method = "GET"}, path, query); }
 
 Try<json> Api::post(const std::string& path, const json& body) { return call({.method = "POST", .body = body.dump()}, path, {}); }
+
+Try<json> Api::post_as_nobody(const std::string& path, const json& body) {
+  return call({.method = "POST", .body = body.dump()}, path, {}, true);
+}
 
 Try<json> Api::put(const std::string& path, const json& body, const std::string& if_match) {
   return call({.method = "PUT", .body = body.dump(), .if_match = if_match}, path, {});

@@ -23,6 +23,8 @@ class Api {
 
   [[nodiscard]] Try<nlohmann::json> get(const std::string& path, const Query& query = {});
   [[nodiscard]] Try<nlohmann::json> post(const std::string& path, const nlohmann::json& body);
+  /// Without the profile's token.
+  [[nodiscard]] Try<nlohmann::json> post_as_nobody(const std::string& path, const nlohmann::json& body);
   [[nodiscard]] Try<nlohmann::json> put(const std::string& path, const nlohmann::json& body, const std::string& if_match);
   [[nodiscard]] Try<nlohmann::json> patch(const std::string& path, const nlohmann::json& body, const Query& query = {});
   [[nodiscard]] Try<nlohmann::json> remove(const std::string& path, const Query& query = {});
@@ -37,7 +39,7 @@ class Api {
   [[nodiscard]] const Target& target() const { return target_; }
 
  private:
-  [[nodiscard]] Try<nlohmann::json> call(HttpRequest request, const std::string& path, const Query& query);
+  [[nodiscard]] Try<nlohmann::json> call(HttpRequest request, const std::string& path, const Query& query, bool as_nobody = false);
 
   Target target_;
   HttpClient http_;

@@ -70,6 +70,7 @@ int run(const std::vector<std::string>& arguments, const World& world) {
   add_people(commands);
   add_people_changes(commands);
   add_access(commands);
+  add_accounts(commands);
   add_check(commands);
   add_completion(commands);
   add_version(commands);

@@ -32,10 +32,10 @@ class NoEcho {
   bool active_;
 };
 
-std::string first_line(std::istream& from) {
+std::string first_line(std::istream& from, bool with_spaces = false) {
   std::string line;
   std::getline(from, line);
-  while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+  while (!line.empty() && (line.back() == '\r' || (line.back() == ' ' && !with_spaces))) line.pop_back();
   return line;
 }
 
@@ -97,21 +97,22 @@ Try<void> Session::confirm(std::string_view question, std::string_view expected)
   return {};
 }
 
-Try<std::string> Session::secret(std::string_view what, const std::string& file) const {
+Try<std::string> Session::secret(std::string_view what, const std::string& file, Spaces at_end) const {
+  const bool kept = at_end == Spaces::Kept;
   std::string found;
   std::string place = "standard input";
   if (!file.empty() && file != "-") {
     std::ifstream from(file);
     if (!from) return fail(kUsage, "the file {} for the {} cannot be read", file, what);
-    found = first_line(from);
+    found = first_line(from, kept);
     place = file;
   } else if (file.empty() && world_.in_is_terminal) {
     world_.err << fmt::format("{} (not shown): ", what) << std::flush;
     const NoEcho quiet;
-    found = first_line(world_.in);
+    found = first_line(world_.in, kept);
     world_.err << "\n" << std::flush;
   } else {
-    found = first_line(world_.in);
+    found = first_line(world_.in, kept);
   }
   if (found.empty()) return fail(kUsage, "no {} on {}", what, place);
   if (has_control_characters(found)) return fail(kUsage, "the {} on {} holds control characters", what, place);

@@ -45,8 +45,13 @@ class Session {
 
   /// Asks on the terminal; without one a "no" that says to pass --yes. `expected` must be typed in full.
   [[nodiscard]] Try<void> confirm(std::string_view question, std::string_view expected) const;
-  /// One secret line: from `file` ("-" = standard input), else typed without echo on the terminal, else from standard input.
-  [[nodiscard]] Try<std::string> secret(std::string_view what, const std::string& file) const;
+  /// One secret line: from `file` ("-" = standard input), else typed without echo on the terminal, else from standard input. Spaces at its
+  /// end belong to a password; in a token they are a slip of whoever copied it.
+  enum class Spaces { Dropped, Kept };
+  [[nodiscard]] Try<std::string> secret(std::string_view what, const std::string& file, Spaces at_end = Spaces::Dropped) const;
+  [[nodiscard]] Try<std::string> password(std::string_view what, bool from_stdin) const {
+    return secret(what, from_stdin ? "-" : "", Spaces::Kept);
+  }
 
  private:
   [[nodiscard]] bool colours_on(bool terminal) const;
@@ -72,6 +77,7 @@ void add_people(Commands commands);          ///< users, groups, effective
 void add_people_changes(Commands commands);  ///< further commands below users and groups: after add_people
 void add_access(Commands commands);          ///< permissions, roles, bindings, service-accounts, tokens
 void add_audit(Commands commands);
+void add_accounts(Commands commands);  ///< accounts, me, passwd, invitations
 void add_check(Commands commands);
 void add_completion(Commands commands);  ///< completion, version
 

@@ -55,6 +55,7 @@ Try<Target> target_without_token(Session& session) {
 
 struct SetupOptions {
   std::string secret_file, email, first_name, last_name;
+  bool with_password = false;
 };
 
 Try<int> set_up(Session& session, const SetupOptions& options) {
@@ -65,6 +66,11 @@ Try<int> set_up(Session& session, const SetupOptions& options) {
   json body = {{"secret", *secret}, {"email", options.email}};
   if (!options.first_name.empty()) body["first_name"] = options.first_name;
   if (!options.last_name.empty()) body["last_name"] = options.last_name;
+  if (options.with_password) {
+    const auto password = session.password("password of the first account", !session.world().in_is_terminal);
+    if (!password) return fail(password.error());
+    body["password"] = *password;
+  }
   Api api(*target);
   auto answer = api.post(path({"setup"}), body);
   if (!answer) {
@@ -89,10 +95,44 @@ Try<int> set_up(Session& session, const SetupOptions& options) {
   return kOk;
 }
 
-Try<int> log_in(Session& session, const std::string& token_file) {
+struct LoginOptions {
+  std::string email, token_file;
+  bool password_stdin = false;
+};
+
+Try<int> signed_in(Session& session, const Target& target, const std::string& secret, const json& account) {
+  const auto stored = remember(session, target, secret);
+  if (!stored) return fail(stored.error());
+  if (session.json())
+    session.print_json(account);
+  else
+    session.print_line(
+        fmt::format("Signed in to {} as {}, stored as {}.", target.profile.url, harmless(text_at(account, "email")), *stored));
+  return kOk;
+}
+
+Try<int> log_in_with_password(Session& session, const LoginOptions& options) {
+  const auto target = target_without_token(session);
+  if (!target) return fail(target.error());
+  const auto password = session.password("password", options.password_stdin);
+  if (!password) return fail(password.error());
+  Api api(*target);
+  const auto answer = api.post(path({"login"}), {{"email", options.email}, {"password", *password}});
+  if (!answer) {
+    auto failure = answer.error();
+    if (failure.code == kSignIn) failure.mend = "nothing has been stored";
+    return fail(failure);
+  }
+  const auto done = signed_in(session, *target, text_at(*answer, "token"), answer->at("account"));
+  if (done && flag_at(*answer, "must_change_password"))
+    session.note("Somebody else has set this password: change it with 'rosterctl passwd', until then nothing else answers.");
+  return done;
+}
+
+Try<int> log_in_with_token(Session& session, const LoginOptions& options) {
   auto target = target_without_token(session);
   if (!target) return fail(target.error());
-  const auto token = session.secret("API token", token_file);
+  const auto token = session.secret("API token", options.token_file);
   if (!token) return fail(token.error());
   target->profile.token = *token;
   Api api(*target);
@@ -102,15 +142,12 @@ Try<int> log_in(Session& session, const std::string& token_file) {
     if (failure.code == kSignIn) failure.mend = "the token was not accepted and has not been stored";
     return fail(failure);
   }
-  const auto stored = remember(session, *target, *token);
-  if (!stored) return fail(stored.error());
-  if (session.json())
-    session.print_json(*me);
-  else
-    session.print_line(fmt::format(
-        "Signed in to {} as {}, stored as {}.", target->profile.url,
-        harmless(text_at(*me, {"account", "email"}).empty() ? text_at(*me, "email") : text_at(*me, {"account", "email"})), *stored));
-  return kOk;
+  return signed_in(session, *target, *token, *me);
+}
+
+Try<int> log_in(Session& session, const LoginOptions& options) {
+  if (options.email.empty() && options.password_stdin) return fail(kUsage, "--password-stdin needs --email");
+  return options.email.empty() ? log_in_with_token(session, options) : log_in_with_password(session, options);
 }
 
 Try<int> who_am_i(Session& session) {
@@ -147,6 +184,18 @@ Try<int> change_profiles(Session& session, const std::function<Try<std::string>(
   return kOk;
 }
 
+Try<int> log_out(Session& session) {
+  // A session ends on the server too; when it cannot be reached, it ends by itself, and here it is forgotten in any case.
+  if (const auto api = session.api(false); api && (*api)->target().profile.token.starts_with("rss_"))
+    if (const auto ended = (*api)->post(path({"logout"}), json::object()); !ended && ended.error().code != kSignIn)
+      session.note(fmt::format("The session could not be ended on the server ({}); it ends by itself.", harmless(ended.error().what)));
+  return change_profiles(session, [&](Profiles& profiles) -> Try<std::string> {
+    const auto name = profile_name(session, profiles);
+    if (profiles.by_name.erase(name) == 0) return fail(kSignIn, "there is no profile '{}'", name);
+    return fmt::format("Profile '{}' is forgotten.", name);
+  });
+}
+
 Try<int> list_profiles(Session& session) {
   const auto path = profiles_path(session.world().environment);
   if (!path) return fail(path.error());
@@ -181,25 +230,23 @@ void add_setup(Commands commands) {
   command->add_option("--email", setup->email, "E-mail address of the first account")->required()->type_name("ADDRESS");
   command->add_option("--first-name", setup->first_name, "First name")->type_name("NAME");
   command->add_option("--last-name", setup->last_name, "Last name")->type_name("NAME");
+  command->add_flag("--with-password", setup->with_password, "Also ask for a password to sign in with");
   command->callback([=] { *choice = [=] { return set_up(*current, *setup); }; });
 
-  const auto token_file = std::make_shared<std::string>();
-  command = app.add_subcommand(
-      "login", "Store an API token as a profile; the token is read from standard input or a file, never from the command line");
-  command->add_option("--token-file", *token_file, "File with the token; '-' reads standard input; without it you are asked")
-      ->type_name("FILE");
-  command->callback([=] { *choice = [=] { return log_in(*current, *token_file); }; });
+  const auto login = std::make_shared<LoginOptions>();
+  command = app.add_subcommand("login",
+                               "Sign in with e-mail and password, or store an API token, as a profile; secrets are read from a prompt, "
+                               "standard input or a file, never from the command line");
+  auto* email = command->add_option("--email", login->email, "Sign in with this e-mail and its password")->type_name("ADDRESS");
+  command->add_flag("--password-stdin", login->password_stdin, "Read the password from standard input instead of asking");
+  command->add_option("--token-file", login->token_file, "File with an API token; '-' reads standard input; without it you are asked")
+      ->type_name("FILE")
+      ->excludes(email);
+  command->callback([=] { *choice = [=] { return log_in(*current, *login); }; });
 
-  command = app.add_subcommand("logout", "Forget the token of the current profile (it stays valid on the server)");
-  command->callback([=] {
-    *choice = [=] {
-      return change_profiles(*current, [&](Profiles& profiles) -> Try<std::string> {
-        const auto name = profile_name(*current, profiles);
-        if (profiles.by_name.erase(name) == 0) return fail(kSignIn, "there is no profile '{}'", name);
-        return fmt::format("Profile '{}' is forgotten.", name);
-      });
-    };
-  });
+  command =
+      app.add_subcommand("logout", "End the current profile's session, if it is one, and forget the profile; an API token stays valid");
+  command->callback([=] { *choice = [=] { return log_out(*current); }; });
 
   app.add_subcommand("whoami", "Show the account behind the token")->callback([=] { *choice = [=] { return who_am_i(*current); }; });
 

@@ -45,6 +45,7 @@ struct Server {
   Millis keep_alive{60'000};
   Millis max_wait{1'000};  ///< for a thread, then 503
   Millis revision_wait{1'000};
+  std::optional<Millis> max_token_age;  ///< none = tokens may live for ever
   Millis max_snapshot_age{60'000};
 };
 
@@ -98,6 +99,26 @@ struct Rbac {
   Path catalogue_file;  ///< the permissions instead of the built-in ones, read by daemon/catalogue_file
 };
 
+struct Accounts {
+  std::vector<std::string> super_admins;  ///< e-mails: exactly these, as of each start; empty = whoever it is
+  Millis session_lifetime{std::chrono::hours(12)};
+  Millis session_idle{std::chrono::hours(1)};
+  std::uint32_t lockout_attempts = 10;
+  Millis lockout_window{std::chrono::minutes(5)};
+  Millis lockout_duration{std::chrono::minutes(30)};
+};
+
+struct Passwords {
+  std::uint32_t min_length = 8;
+  std::uint32_t max_length = 128;
+  bool digit = true;
+  bool lower_case = true;
+  bool upper_case = true;
+  bool other = true;  ///< neither a-z, A-Z nor 0-9
+  std::uint32_t passes = 2;
+  std::uint64_t memory = 19ull << 20;
+};
+
 struct Audit {
   Millis retention{std::chrono::hours(400 * 24)};  ///< audit rows and runs older than this are forgotten
 };
@@ -118,6 +139,8 @@ struct Config {
   SecretsSection secrets;
   Setup setup;
   Rbac rbac;
+  Accounts accounts;
+  Passwords passwords;
   Audit audit;
   Log log;
   std::string file;  ///< where it was read from; no setting

@@ -58,6 +58,25 @@ struct Duration {
   static std::string show(Millis value) { return toml_string(duration_text(value)); }
 };
 
+/// A duration that may be missing: "" = none.
+struct MaybeDuration {
+  Duration given;
+  Result<std::optional<Millis>> read(const Value& value) const {
+    if (const auto* text = std::get_if<std::string>(&value); text != nullptr && text->empty()) return std::optional<Millis>();
+    return given.read(value).map([](Millis length) { return std::optional(length); });
+  }
+  static std::string show(const std::optional<Millis>& value) { return value ? Duration::show(*value) : toml_string(""); }
+};
+
+struct Flag {
+  Result<bool> read(const Value& value) const {
+    const auto* flag = std::get_if<bool>(&value);
+    if (flag == nullptr) return wrong_kind(value, "true or false");
+    return *flag;
+  }
+  static std::string show(bool value) { return value ? "true" : "false"; }
+};
+
 struct Bytes {
   std::uint64_t least, most;
   Result<std::uint64_t> read(const Value& value) const {
@@ -179,6 +198,19 @@ struct Networks {
   }
 };
 
+struct Emails {
+  Result<std::vector<std::string>> read(const Value& value) const {
+    const auto* list = std::get_if<std::vector<std::string>>(&value);
+    if (list == nullptr) return wrong_kind(value, "a list of e-mail addresses, such as [\"ada@example.org\"]");
+    std::string wrong;
+    for (const auto& address : *list)
+      if (const auto good = check_email(address); !good) wrong += (wrong.empty() ? "" : "; ") + good.error().what;
+    if (!wrong.empty()) return fail(Errc::InvalidInput, "{}", wrong);
+    return *list;
+  }
+  static std::string show(const std::vector<std::string>& value) { return Lines::show(value); }
+};
+
 struct PostgresSettings {
   Result<std::map<std::string, std::string>> read(const Value& value) const {
     const auto* table = std::get_if<std::map<std::string, std::string>>(&value);
@@ -273,6 +305,7 @@ std::vector<Setting> make_settings() {
       row("server.keep_alive", Restart, Duration{seconds(1), minutes(10)}, MEMBER(server.keep_alive)),
       row("server.max_wait", Restart, Duration{Millis(100), minutes(1)}, MEMBER(server.max_wait)),
       row("server.revision_wait", Restart, Duration{Millis(0), minutes(1)}, MEMBER(server.revision_wait)),
+      row("server.max_token_age", Restart, MaybeDuration{{minutes(1), days(3650)}}, MEMBER(server.max_token_age)),
       row("server.max_snapshot_age", Restart, Duration{seconds(1), days(30)}, MEMBER(server.max_snapshot_age)),
 
       row("database.url", Restart, DatabaseUrl{true}, MEMBER(database.url)),
@@ -308,6 +341,22 @@ std::vector<Setting> make_settings() {
       row("setup.credential_file", Restart, File{}, MEMBER(setup.credential_file)),
 
       row("rbac.catalogue_file", Restart, File{}, MEMBER(rbac.catalogue_file)),
+
+      row("accounts.super_admins", Restart, Emails{}, MEMBER(accounts.super_admins)),
+      row("accounts.session_lifetime", Restart, Duration{minutes(5), days(365)}, MEMBER(accounts.session_lifetime)),
+      row("accounts.session_idle", Restart, Duration{minutes(5), days(365)}, MEMBER(accounts.session_idle)),
+      row("accounts.lockout_attempts", Restart, Count{1, 1000}, MEMBER(accounts.lockout_attempts)),
+      row("accounts.lockout_window", Restart, Duration{seconds(10), days(1)}, MEMBER(accounts.lockout_window)),
+      row("accounts.lockout_duration", Restart, Duration{seconds(10), days(30)}, MEMBER(accounts.lockout_duration)),
+
+      row("passwords.min_length", Restart, Count{1, 128}, MEMBER(passwords.min_length)),
+      row("passwords.max_length", Restart, Count{16, 256}, MEMBER(passwords.max_length)),
+      row("passwords.digit", Restart, Flag{}, MEMBER(passwords.digit)),
+      row("passwords.lower_case", Restart, Flag{}, MEMBER(passwords.lower_case)),
+      row("passwords.upper_case", Restart, Flag{}, MEMBER(passwords.upper_case)),
+      row("passwords.other", Restart, Flag{}, MEMBER(passwords.other)),
+      row("passwords.passes", Restart, Count{1, 100}, MEMBER(passwords.passes)),
+      row("passwords.memory", Restart, Bytes{8 << 10, 1 << 30}, MEMBER(passwords.memory)),
 
       row("audit.retention", Restart, Duration{days(7), days(36'500)}, MEMBER(audit.retention)),
 
@@ -362,7 +411,7 @@ std::string nearest_setting(std::string_view path) {
 
 std::vector<Problem> contradictions(const Config& config) {
   std::vector<Problem> problems;
-  const auto& [server, database, embedded, state, sync, secrets, setup, rbac, audit, log, file] = config;
+  const auto& [server, database, embedded, state, sync, secrets, setup, rbac, accounts, passwords, audit, log, file] = config;
   if (server.tls_certificate_file.empty() != server.tls_key_file.empty()) {
     const bool key_missing = server.tls_key_file.empty();
     problems.push_back(
@@ -393,6 +442,14 @@ std::vector<Problem> contradictions(const Config& config) {
   }
   if (embedded.run_as.empty())
     problems.push_back({{"database.embedded.run_as"}, "is empty; name the user PostgreSQL runs as when rosterd is started as root"});
+  if (accounts.session_idle > accounts.session_lifetime)
+    problems.push_back({{"accounts.session_idle", "accounts.session_lifetime"},
+                        fmt::format("a session that may idle for {} ends after {} anyway; make the first shorter or the second longer",
+                                    duration_text(accounts.session_idle), duration_text(accounts.session_lifetime))});
+  if (passwords.min_length > passwords.max_length)
+    problems.push_back({{"passwords.min_length", "passwords.max_length"},
+                        fmt::format("no password has at least {} and at most {} characters; make the first smaller or the second larger",
+                                    passwords.min_length, passwords.max_length)});
   if (state.directory.empty()) problems.push_back({{"state.directory"}, "is empty; name the folder rosterd keeps its own files in"});
   return problems;
 }

@@ -45,6 +45,8 @@ void complete(Config& config);
 [[nodiscard]] std::string bytes_text(std::uint64_t bytes);
 /// InvalidInput for anything that is not a network address with its prefix length and no bits below it.
 [[nodiscard]] Result<void> check_network(std::string_view cidr);
+/// InvalidInput for what cannot be the e-mail address of an account.
+[[nodiscard]] Result<void> check_email(std::string_view address);
 [[nodiscard]] Result<Address> parse_address(std::string_view text);
 /// A database URL without its password.
 [[nodiscard]] std::string without_password(std::string_view url);

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "config/settings.hpp"
+#include "schema/core/text.hpp"
 
 namespace rosterd::config {
 namespace {
@@ -36,6 +37,11 @@ std::string text(const Address& address) {
 
 bool is_loopback(const Address& address) {
   return address.host == "localhost" || address.host == "::1" || address.host.starts_with("127.");
+}
+
+Result<void> check_email(std::string_view address) {
+  if (is_email(address)) return {};
+  return fail(Errc::InvalidInput, "'{}' is not an e-mail address; write the one of an account, such as \"ada@example.org\"", address);
 }
 
 Result<Address> parse_address(std::string_view value) {

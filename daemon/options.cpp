@@ -20,4 +20,21 @@ sync::SchedulerOptions scheduler_options(const config::Config& config) {
   return options;
 }
 
+http::AccountOptions account_options(const config::Config& config) {
+  http::AccountOptions options;
+  options.session_lifetime = config.accounts.session_lifetime;
+  options.session_idle = config.accounts.session_idle;
+  options.lockout.attempts = config.accounts.lockout_attempts;
+  options.lockout.window = config.accounts.lockout_window;
+  options.lockout.lock = config.accounts.lockout_duration;
+  options.policy = {.min_length = config.passwords.min_length,
+                    .max_length = config.passwords.max_length,
+                    .digit = config.passwords.digit,
+                    .lower_case = config.passwords.lower_case,
+                    .upper_case = config.passwords.upper_case,
+                    .other = config.passwords.other};
+  options.cost = {.passes = config.passwords.passes, .memory = config.passwords.memory};
+  return options;
+}
+
 }  // namespace rosterd

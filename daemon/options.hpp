@@ -4,6 +4,7 @@
 
 #include "config/config.hpp"
 #include "connectors/connector.hpp"
+#include "daemon/http/server.hpp"
 #include "daemon/sync/scheduler.hpp"
 
 namespace rosterd {
@@ -11,5 +12,7 @@ namespace rosterd {
 [[nodiscard]] connectors::ConnectorOptions connector_options(const config::Config& config);
 /// All but the holder.
 [[nodiscard]] sync::SchedulerOptions scheduler_options(const config::Config& config);
+
+[[nodiscard]] http::AccountOptions account_options(const config::Config& config);
 
 }  // namespace rosterd

@@ -143,6 +143,7 @@ struct Service::Parts {
   Result<void> renew_roles(const std::stop_token& stop);
   Result<void> start_sync(const std::stop_token& stop);
   Result<void> set_up(const std::stop_token& stop);
+  Result<void> set_super_admins(const std::stop_token& stop);
   Result<void> open_port();
   void watch(const Service& service);
   void close_port();
@@ -237,6 +238,28 @@ Result<void> Service::Parts::set_up(const std::stop_token& stop) {
   return {};
 }
 
+/// R69: whoever may write the configuration decides who is super admin.
+Result<void> Service::Parts::set_super_admins(const std::stop_token& stop) {
+  const auto& wanted = config.accounts.super_admins;
+  if (wanted.empty()) return {};
+  const auto done = until_available("setting the super admins", stop, [&]() -> Result<std::optional<SuperAdminsSet>> {
+    const auto set_up = store->setup_done();
+    if (!set_up) return fail(set_up.error());
+    if (!*set_up) return std::optional<SuperAdminsSet>();  // the first account is made by setup, and it is one
+    auto set = store->set_super_admins(wanted, Actor{.account = {}, .by = "configuration", .ip = {}, .request_id = {}});
+    if (!set) return fail(set.error(), "accounts.super_admins");
+    return std::optional(std::move(*set));
+  });
+  if (!done) return fail(done.error());
+  const std::optional<SuperAdminsSet>& set = *done;
+  if (!set) return {};
+  for (const auto& email : set->unknown) log::warning("accounts.unknown_super_admin", {log::field("email", email)});
+  if (set->granted.empty() && set->revoked.empty()) return {};
+  log::info("accounts.super_admins_set", {log::field("granted", fmt::format("{}", fmt::join(set->granted, ","))),
+                                          log::field("revoked", fmt::format("{}", fmt::join(set->revoked, ",")))});
+  return {};
+}
+
 Result<void> Service::Parts::open_port() {
   const auto& server = config.server;
   http::HttpOptions options;
@@ -258,6 +281,8 @@ Result<void> Service::Parts::open_port() {
   options.keep_alive = server.keep_alive;
   options.max_wait = server.max_wait;
   options.revision_wait = server.revision_wait;
+  options.max_token_age = server.max_token_age;
+  options.accounts = account_options(config);
   options.max_snapshot_age = server.max_snapshot_age;
   options.tls_certificate_file = server.tls_certificate_file.string();
   options.tls_key_file = server.tls_key_file.string();
@@ -315,6 +340,7 @@ Result<std::unique_ptr<Service>> Service::start(const config::Config& config, st
     const std::stop_callback cut(stop, [&] { parts->store->limit_calls(Millis(0)); });
     if (auto ok = parts->renew_roles(stop); !ok) return fail(ok.error());
     if (auto ok = parts->set_up(stop); !ok) return fail(ok.error());
+    if (auto ok = parts->set_super_admins(stop); !ok) return fail(ok.error());
     if (auto ok = parts->start_sync(stop); !ok) return fail(ok.error());
     if (auto ok = parts->open_port(); !ok) return fail(ok.error());
   }

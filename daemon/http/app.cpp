@@ -42,8 +42,8 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
   });
 }
 
-Result<std::shared_ptr<const Caller>> authenticate(App& app, std::string_view authorization) {
-  const auto token = look_up_token(app, authorization);
+Result<std::shared_ptr<const Caller>> authenticate(App& app, const Request& request) {
+  const auto token = look_up_request(app, request);
   if (!token) return fail(token.error());
   if (token->hit && token->hit->fresh) return token->hit->value;
   return ask_for_caller(app, *token);
@@ -188,13 +188,23 @@ Result<void> acceptable_body(const App& app, const Route& route, const Request& 
   return {};
 }
 
+/// Open, but with an answer of its own for who is somebody.
+bool knows_callers(const Route& route) { return route.path == "/metrics" || route.path == "/v1/invitations/accept"; }
+bool brings_credentials(const Request& request) { return !request.headers.authorization.empty() || has_session_cookie(request); }
+/// R66: what a session may do while its password is to be changed.
+bool answers_before_password_change(const Route& route) {
+  return route.path == "/v1/me" || route.path == "/v1/me/password" || route.path == "/v1/logout";
+}
+
 /// Everything between a matched route and its handler.
 Result<Reply> pass(Call& call, const Route& route) {
   if (const auto ok = acceptable_body(call.app, route, call.request); !ok) return fail(ok.error());
   std::shared_ptr<const Caller> caller;
-  if (route.access != Access::Open || (!call.request.headers.authorization.empty() && route.path == "/metrics")) {
-    auto found = authenticate(call.app, call.request.headers.authorization);
+  if (route.access != Access::Open || (knows_callers(route) && brings_credentials(call.request))) {
+    auto found = authenticate(call.app, call.request);
     if (!found) return fail(found.error());
+    if (!answers_before_password_change(route))
+      if (const auto ready = may_act(**found); !ready) return fail(ready.error());
     caller = std::move(*found);
     call.caller = caller.get();
   }
@@ -310,7 +320,7 @@ Actor Call::actor() const {
   Actor out{.account = {}, .by = {}, .ip = std::string(request.remote), .request_id = std::string(request_id)};
   if (caller != nullptr) {
     out.account = caller->account.id;
-    out.by = "token " + text(caller->token);
+    out.by = caller->session ? "session " + text(caller->session->id) : "token " + text(caller->token);
     if (caller->service) out.service_account = caller->service->id;
   }
   return out;

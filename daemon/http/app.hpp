@@ -15,6 +15,7 @@
 #include "daemon/http/request.hpp"
 #include "daemon/http/server.hpp"
 #include "daemon/http/short_cache.hpp"
+#include "daemon/passwords.hpp"
 
 namespace rosterd::http {
 
@@ -63,6 +64,7 @@ struct App {
   std::atomic<bool> ready{false};
   std::atomic<int> tests{0};  ///< connector tests running now
   std::stop_source stopping;
+  Passwords passwords;
   Slots waiting;          ///< threads that wait for something; a quarter of them never does
   Background background;  ///< its jobs use the others
   Errands errands;        ///< last: theirs use the background, too
@@ -71,6 +73,7 @@ struct App {
       : options(std::move(http_options)),
         services(std::move(http_services)),
         metrics(routes().size()),
+        passwords(options.accounts.cost),
         waiting(options.threads - std::max<std::size_t>(1, options.threads / 4)) {}
 };
 

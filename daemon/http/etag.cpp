@@ -14,6 +14,10 @@ std::string etag_of(std::string_view document) {
   return fmt::format("\"{}\"", hex({hash.data(), 12}));
 }
 
+std::string etag(const Account& account) {
+  return etag_of(dump(json{text(account.id), account.email, account.first_name, account.last_name, account.enabled, account.preferences}));
+}
+
 std::string etag(const User& user) {
   return etag_of(dump(json{text(PrincipalType::User, user.id), user.username, user.email ? json(*user.email) : json(nullptr),
                            user.first_name, user.last_name, user.admin_suspended}));

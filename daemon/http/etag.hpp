@@ -9,6 +9,7 @@
 
 namespace rosterd::http {
 
+[[nodiscard]] std::string etag(const Account& account);
 [[nodiscard]] std::string etag(const User& user);
 [[nodiscard]] std::string etag(const Group& group);
 [[nodiscard]] std::string etag(const Role& role);

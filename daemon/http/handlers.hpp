@@ -13,6 +13,27 @@ Result<Reply> list_tokens(Call& call);
 Result<Reply> create_token(Call& call);
 Result<Reply> revoke_token(Call& call);
 
+Result<Reply> log_in(Call& call);  // login.cpp
+Result<Reply> log_out(Call& call);
+Result<Reply> change_own_password(Call& call);
+
+Result<Reply> change_me(Call& call);  // accounts.cpp
+Result<Reply> list_accounts(Call& call);
+Result<Reply> create_account(Call& call);
+Result<Reply> get_account(Call& call);
+Result<Reply> change_account(Call& call);
+Result<Reply> delete_account(Call& call);
+Result<Reply> reset_password(Call& call);
+Result<Reply> grant_super_admin(Call& call);
+Result<Reply> revoke_super_admin(Call& call);
+Result<Reply> unlock_account(Call& call);
+
+Result<Reply> list_invitations(Call& call);  // invitations.cpp
+Result<Reply> create_invitation(Call& call);
+Result<Reply> get_invitation(Call& call);
+Result<Reply> delete_invitation(Call& call);
+Result<Reply> accept_invitation(Call& call);
+
 Result<Reply> list_tenants(Call& call);  // tenants.cpp
 Result<Reply> create_tenant(Call& call);
 Result<Reply> get_tenant(Call& call);

@@ -28,20 +28,22 @@ Standing standing_of(const CallingService& service, const TenantId& tenant) {
   return {.exists = true, .self = Principal{PrincipalType::ServiceAccount, service.id}};
 }
 
-Result<TokenLookup> look_up_token(App& app, std::string_view authorization) {
-  constexpr std::string_view kScheme = "Bearer ";
-  if (authorization.size() <= kScheme.size() || !equals_ignoring_case(authorization.substr(0, kScheme.size()), kScheme))
-    return fail(unauthenticated());
-  auto token = authorization.substr(kScheme.size());
-  while (token.starts_with(' ')) token.remove_prefix(1);
-  if (!plausible(token)) return fail(unauthenticated());
-  TokenLookup out{.hash = token_hash(token, app.services.token_pepper), .hit = {}};
+namespace {
+
+Result<std::optional<Caller>> ask_store(const App& app, const std::string& hash, bool session) {
+  return session ? app.services.store.find_session(hash) : app.services.store.find_caller(hash);
+}
+
+Result<TokenLookup> look_up_secret(App& app, std::string_view secret) {
+  const bool session = plausible(secret, SecretKind::Session);
+  if (!session && !plausible(secret)) return fail(unauthenticated());
+  TokenLookup out{.hash = token_hash(secret, app.services.token_pepper), .session = session, .hit = {}};
   out.hit = app.callers.find(out.hash);
   if (out.hit && out.hit->refresh) {
-    app.background.post([&app, hash = out.hash] {
+    app.background.post([&app, hash = out.hash, session] {
       const auto asked = Steady::now();
       // An error leaves the entry to its age; then a request asks for itself and says what is wrong.
-      if (auto found = app.services.store.find_caller(hash)) {
+      if (auto found = ask_store(app, hash, session)) {
         if (*found)
           app.callers.put(hash, std::make_shared<const Caller>(std::move(**found)), asked);
         else
@@ -52,9 +54,51 @@ Result<TokenLookup> look_up_token(App& app, std::string_view authorization) {
   return out;
 }
 
+/// The value of the session's cookie in "a=b; rosterd_session=…" (RFC 6265 §4.2.1).
+std::string_view session_cookie(std::string_view cookies) {
+  while (!cookies.empty()) {
+    const auto end = cookies.find(';');
+    auto one = cookies.substr(0, end);
+    while (one.starts_with(' ')) one.remove_prefix(1);
+    if (one.starts_with(kSessionCookie) && one.substr(kSessionCookie.size()).starts_with('=')) return one.substr(kSessionCookie.size() + 1);
+    cookies = end == std::string_view::npos ? std::string_view{} : cookies.substr(end + 1);
+  }
+  return {};
+}
+
+}  // namespace
+
+bool has_session_cookie(const Request& request) { return !session_cookie(request.headers.cookie).empty(); }
+
+Result<TokenLookup> look_up_token(App& app, std::string_view authorization) {
+  constexpr std::string_view kScheme = "Bearer ";
+  if (authorization.size() <= kScheme.size() || !equals_ignoring_case(authorization.substr(0, kScheme.size()), kScheme))
+    return fail(unauthenticated());
+  auto token = authorization.substr(kScheme.size());
+  while (token.starts_with(' ')) token.remove_prefix(1);
+  return look_up_secret(app, token);
+}
+
+Result<TokenLookup> look_up_request(App& app, const Request& request) {
+  const auto& headers = request.headers;
+  const auto cookie = headers.authorization.empty() ? session_cookie(headers.cookie) : std::string_view{};
+  if (cookie.empty()) return look_up_token(app, headers.authorization);
+  if (!plausible(cookie, SecretKind::Session)) return fail(unauthenticated());
+  if (request.method != "GET" && request.method != "HEAD" && headers.csrf.empty())
+    return fail_as("csrf_header_required", Errc::Forbidden,
+                   "a change that is authenticated by the cookie needs the header X-Rosterd-Csrf, with any value");
+  return look_up_secret(app, cookie);
+}
+
+Result<void> may_act(const Caller& caller) {
+  if (!caller.session || !caller.account.must_change_password) return {};
+  return fail_as("password_change_required", Errc::Forbidden,
+                 "the password was set by somebody else: change it (PUT /v1/me/password), then everything else answers");
+}
+
 Result<std::shared_ptr<const Caller>> ask_for_caller(App& app, const TokenLookup& token) {
   const auto asked = Steady::now();
-  auto found = app.services.store.find_caller(token.hash);
+  auto found = ask_store(app, token.hash, token.session);
   if (!found) {
     const auto& hit = token.hit;
     if (found.error().code == Errc::Unavailable && hit && hit->age < app.options.max_snapshot_age) return hit->value;

@@ -1,3 +1,4 @@
+#include "daemon/http/etag.hpp"
 #include "daemon/http/handlers.hpp"
 #include "daemon/http/new_token.hpp"
 #include "daemon/http/render.hpp"
@@ -9,8 +10,13 @@ Result<Reply> me(Call& call) {
                   ? nlohmann::json{{"tenant", service->tenant.value},
                                    {"service_account", {{"id", text(PrincipalType::ServiceAccount, service->id)}, {"name", service->name}}}}
                   : to_json(call.caller->account);
-  body["token"] = {{"id", text(call.caller->token)}, {"name", call.caller->token_name}};
-  return ok(body);
+  if (const auto& session = call.caller->session)
+    body["session"] = {{"id", text(session->id)}, {"ends_at", rfc3339(session->ends_at)}};
+  else
+    body["token"] = {{"id", text(call.caller->token)}, {"name", call.caller->token_name}};
+  auto out = ok(body);
+  if (!service) out.headers.emplace_back("ETag", etag(call.caller->account));
+  return out;
 }
 
 Result<Reply> list_tokens(Call& call) {

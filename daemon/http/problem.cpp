@@ -31,12 +31,12 @@ struct SlugRow {
   int status;
 };
 constexpr SlugRow kSlugs[] = {
-    {"stale_version", 412},       {"if_match_required", 428},      {"unknown_permission", 422}, {"unknown_action", 422},
-    {"invalid_namespace", 422},   {"unknown_role", 422},           {"unknown_principal", 422},  {"unknown_account", 422},
-    {"unknown_source_type", 422}, {"expires_in_past", 422},        {"secret_required", 422},    {"too_many_attempts", 429},
-    {"payload_too_large", 413},   {"unsupported_media_type", 415}, {"length_required", 411},    {"uri_too_long", 414},
-    {"headers_too_large", 431},   {"method_not_allowed", 405},     {"binding_immutable", 405},  {"not_implemented", 501},
-    {"request_timeout", 408},
+    {"stale_version", 412},     {"if_match_required", 428},   {"unknown_permission", 422},     {"unknown_action", 422},
+    {"invalid_namespace", 422}, {"unknown_role", 422},        {"unknown_principal", 422},      {"unknown_account", 422},
+    {"weak_password", 422},     {"unknown_source_type", 422}, {"expires_in_past", 422},        {"secret_required", 422},
+    {"too_many_attempts", 429}, {"payload_too_large", 413},   {"unsupported_media_type", 415}, {"length_required", 411},
+    {"uri_too_long", 414},      {"headers_too_large", 431},   {"method_not_allowed", 405},     {"binding_immutable", 405},
+    {"not_implemented", 501},   {"request_timeout", 408},
 };
 
 const CodeRow& row_of(Errc code) {
@@ -114,6 +114,15 @@ Reply problem(const Error& error) {
   reply.body += "\"}";
   if (reply.status == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
   if (reply.status == 503 || reply.status == 429) reply.headers.emplace_back("Retry-After", "1");
+  return reply;
+}
+
+Reply too_many_attempts(Millis locked_for) {
+  auto reply = problem({.code = Errc::Refused,
+                        .what = "too many failed attempts: signing in with a password is locked for this e-mail for a while",
+                        .slug = "too_many_attempts"});
+  for (auto& [name, value] : reply.headers)
+    if (name == "Retry-After") value = fmt::format("{}", (locked_for.count() + 999) / 1000);
   return reply;
 }
 

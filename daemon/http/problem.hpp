@@ -2,6 +2,7 @@
 // The one table from errors to answers: an Error goes in, a status and an RFC 9457 problem document with a stable code come out.
 
 #include "daemon/http/request.hpp"
+#include "schema/core/clock.hpp"
 #include "schema/core/result.hpp"
 
 namespace rosterd::http {
@@ -13,6 +14,8 @@ namespace rosterd::http {
 [[nodiscard]] std::string_view title_of(int status);
 /// problem+json. What went wrong inside (Internal, Unavailable) is for the log and is not told.
 [[nodiscard]] Reply problem(const Error& error);
+/// 429 with the time after which it makes sense to ask again (R63).
+[[nodiscard]] Reply too_many_attempts(Millis locked_for);
 
 /// Below /tenants/{t}, who has no standing hears exactly what he would hear about a tenant that does not exist (R4).
 [[nodiscard]] Error no_such_tenant();

@@ -24,6 +24,7 @@ struct Identified {
 Result<Identified> identify_slowly(App& app, const TokenLookup& token, const TenantId& tenant) {
   auto caller = token.hit && token.hit->fresh ? Result<std::shared_ptr<const Caller>>(token.hit->value) : ask_for_caller(app, token);
   if (!caller) return fail(caller.error());
+  if (const auto ready = may_act(**caller); !ready) return fail(ready.error());
   if ((*caller)->service) return Identified{.caller = *caller, .place = standing_of(*(*caller)->service, tenant)};
   const auto place = look_up_standing(app, tenant, (*caller)->account.id);
   if (place.hit && place.hit->fresh) return Identified{.caller = std::move(*caller), .place = place.hit->value};
@@ -38,6 +39,7 @@ Result<Identified> identify(App& app, std::string_view authorization, const Tena
   if (!token) return fail(token.error());
   if (token->hit && token->hit->fresh) {
     const auto& caller = token->hit->value;
+    if (const auto ready = may_act(*caller); !ready) return fail(ready.error());
     if (caller->service) return Identified{.caller = caller, .place = standing_of(*caller->service, tenant)};
     const auto place = look_up_standing(app, tenant, caller->account.id);
     if (place.hit && place.hit->fresh) return Identified{.caller = caller, .place = place.hit->value};

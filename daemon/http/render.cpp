@@ -29,6 +29,10 @@ json to_json(const Account& account) {
           {"last_name", text_or_null(account.last_name)},
           {"enabled", account.enabled},
           {"super_admin", account.super_admin},
+          {"has_password", account.has_password},
+          {"must_change_password", account.must_change_password},
+          {"locked_until", time_or_null(account.locked_until)},
+          {"preferences", json::parse(account.preferences, nullptr, false)},
           {"created_at", rfc3339(account.created_at)}};
 }
 

@@ -228,6 +228,8 @@ class Listener final : public httplib::Server, public Answering {
                                       .request_id = header(from, "X-Request-ID"),
                                       .min_revision = header(from, "Rosterd-Min-Revision"),
                                       .max_age = header(from, "Rosterd-Max-Age"),
+                                      .cookie = header(from, "Cookie"),
+                                      .csrf = header(from, "X-Rosterd-Csrf"),
                                       .permission = header(from, "Rosterd-Permission"),
                                       .action = header(from, "Rosterd-Action"),
                                       .ns = header(from, "Rosterd-Namespace"),

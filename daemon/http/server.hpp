@@ -13,6 +13,7 @@
 #include "connectors/connector.hpp"
 #include "daemon/http/proxy_routes.hpp"
 #include "daemon/http/setup.hpp"
+#include "daemon/passwords.hpp"
 #include "daemon/secrets.hpp"
 #include "daemon/sync/control.hpp"
 #include "daemon/sync/snapshots.hpp"
@@ -21,6 +22,15 @@
 #include "schema/store/store.hpp"
 
 namespace rosterd::http {
+
+/// How people sign in.
+struct AccountOptions {
+  Millis session_lifetime{12 * 3'600'000};
+  Millis session_idle{3'600'000};
+  Lockout lockout = {};
+  PasswordPolicy policy = {};
+  PasswordCost cost = {};
+};
 
 struct HttpOptions {
   std::string address = "127.0.0.1";
@@ -38,8 +48,9 @@ struct HttpOptions {
   Millis max_wait{1'000};                    ///< a request that finds no thread for so long is answered 503
   Millis revision_wait{1'000};               ///< Rosterd-Min-Revision
   std::optional<Millis> max_token_age = {};  ///< R57: the longest max_age a token may have, and then it needs one; none = for ever
-  Millis max_snapshot_age{60'000};           ///< beyond this a replica that lost the database answers 503 (K6)
-  std::string tls_certificate_file;          ///< PEM chain; empty = plain HTTP
+  AccountOptions accounts = {};
+  Millis max_snapshot_age{60'000};   ///< beyond this a replica that lost the database answers 503 (K6)
+  std::string tls_certificate_file;  ///< PEM chain; empty = plain HTTP
   std::string tls_key_file;
   std::string unix_socket;  ///< path of a socket beside the port, without TLS; empty = none
   unsigned unix_socket_mode = 0660;

@@ -10,6 +10,7 @@
 #include "daemon/http/handlers.hpp"
 #include "daemon/http/problem.hpp"
 #include "daemon/http/render.hpp"
+#include "daemon/http/sign_in.hpp"
 #include "daemon/http/token.hpp"
 #include "schema/core/hash.hpp"
 #include "schema/core/log.hpp"
@@ -84,10 +85,16 @@ Result<Reply> set_up(Call& call) {
                      .super_admin = true};
   const auto token_name = fields->optional_text("token_name").value_or("setup");
   if (!account.email.empty() && !is_email(account.email)) fields->problem("email", "is not an e-mail address");
+  const auto password = fields->optional_text("password", kMostPassword);
   if (const auto ok = fields->done(); !ok) return fail(ok.error());
   if (!call.app.services.setup.admits(secret)) {
     log::warning("setup.refused", {{"ip", std::string(call.request.remote)}});
     return fail(unauthenticated());
+  }
+  if (password) {
+    auto hash = hash_of_new(call.app, *password, account.email);
+    if (!hash) return fail(hash.error());
+    account.password_hash = std::move(*hash);
   }
   const auto token = make_token();
   auto actor = call.actor();

@@ -5,9 +5,21 @@
 namespace rosterd::http {
 namespace {
 
-constexpr std::string_view kPrefix = "rst_";
+constexpr std::size_t kPrefix = 4;
 constexpr std::string_view kAlphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-constexpr std::size_t kRandom = 30, kChecksum = 6, kLength = 4 + kRandom + kChecksum;
+constexpr std::size_t kRandom = 30, kChecksum = 6, kLength = kPrefix + kRandom + kChecksum;
+
+constexpr std::string_view prefix_of(SecretKind kind) {
+  switch (kind) {
+    case SecretKind::Token:
+      return "rst_";
+    case SecretKind::Session:
+      return "rss_";
+    case SecretKind::Invitation:
+      return "rsi_";
+  }
+  return "";
+}
 
 std::string checksum(std::string_view text) {
   auto rest = crc32(text);
@@ -18,15 +30,15 @@ std::string checksum(std::string_view text) {
 
 }  // namespace
 
-std::string make_token() {
-  std::string token(kPrefix);
+std::string make_token(SecretKind kind) {
+  std::string token(prefix_of(kind));
   for (std::size_t i = 0; i < kRandom; ++i) token.push_back(kAlphabet[random_below(62)]);
   return token + checksum(token);
 }
 
-bool plausible(std::string_view token) {
-  if (token.size() != kLength || !token.starts_with(kPrefix)) return false;
-  if (token.substr(kPrefix.size()).find_first_not_of(kAlphabet) != std::string_view::npos) return false;
+bool plausible(std::string_view token, SecretKind kind) {
+  if (token.size() != kLength || !token.starts_with(prefix_of(kind))) return false;
+  if (token.substr(kPrefix).find_first_not_of(kAlphabet) != std::string_view::npos) return false;
   return token.substr(kLength - kChecksum) == checksum(token.substr(0, kLength - kChecksum));
 }
 

@@ -55,9 +55,10 @@ CREATE OR REPLACE FUNCTION give_rights(app name) RETURNS void LANGUAGE plpgsql S
 DECLARE f regprocedure;
 BEGIN
   EXECUTE format('GRANT USAGE ON SCHEMA rosterd TO %I', app);
-  EXECUTE format('GRANT USAGE ON SEQUENCE account_seq, token_seq, tenant_seq, tenant_epoch_seq, role_seq, binding_seq, source_seq, run_seq, audit_seq TO %I', app);
-  EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON account, account_token, tenant, tenant_user, tenant_group, service_account, '
-                 'service_account_token, membership, role, binding, source, source_state, source_lease, run TO %I', app);
+  EXECUTE format('GRANT USAGE ON SEQUENCE account_seq, token_seq, tenant_seq, tenant_epoch_seq, role_seq, binding_seq, source_seq, run_seq, audit_seq, '
+                 'session_seq, invitation_seq TO %I', app);
+  EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON account, account_token, account_session, sign_in_attempt, tenant, tenant_user, tenant_group, '
+                 'service_account, service_account_token, membership, role, binding, invitation, source, source_state, source_lease, run TO %I', app);
   EXECUTE format('GRANT SELECT, INSERT, UPDATE ON instance_fact TO %I', app);
   EXECUTE format('GRANT SELECT, INSERT ON run_change, run_change_pack, audit TO %I', app);
   EXECUTE format('GRANT SELECT ON audit_change, run_change_whole, schema_migration TO %I', app);

@@ -29,6 +29,10 @@ struct Account {
   bool enabled = true;
   bool super_admin = false;
   TimePoint created_at{};
+  bool has_password = false;
+  bool must_change_password = false;      ///< a super admin has set it (R66)
+  std::optional<TimePoint> locked_until;  ///< password sign-in, while it is locked (R63)
+  std::string preferences = "{}";         ///< JSON object (R95)
 };
 
 /// An application that asks, in the one tenant it belongs to.
@@ -38,10 +42,17 @@ struct CallingService {
   std::string name;
 };
 
-/// Who is asking, found by a token.
+/// A person who signed in.
+struct CallingSession {
+  SessionId id;
+  TimePoint ends_at{};
+};
+
+/// Who is asking, found by a token or a session.
 struct Caller {
   Account account;                             ///< id 0 when a service account asks
   std::optional<CallingService> service = {};  ///< with a service account's token
+  std::optional<CallingSession> session = {};  ///< signed in with a password; then there is no token
   TokenId token;
   std::string token_name;
 };

@@ -72,6 +72,8 @@ std::string text(RoleId id) { return with_prefix("rol_", id.value); }
 std::string text(BindingId id) { return with_prefix("bnd_", id.value); }
 std::string text(TokenId id) { return with_prefix("tok_", id.value); }
 std::string text(AuditId id) { return with_prefix("aud_", id.value); }
+std::string text(SessionId id) { return with_prefix("ses_", id.value); }
+std::string text(InvitationId id) { return with_prefix("inv_", id.value); }
 
 std::optional<PrincipalId> parse_principal_id(PrincipalType type, std::string_view text) {
   return parse_row<PrincipalId>(prefix_of(type), text);
@@ -81,6 +83,7 @@ std::optional<SourceId> parse_source_id(std::string_view text) { return parse_ro
 std::optional<RunId> parse_run_id(std::string_view text) { return parse_row<RunId>("run_", text); }
 std::optional<RoleId> parse_role_id(std::string_view text) { return parse_row<RoleId>("rol_", text); }
 std::optional<BindingId> parse_binding_id(std::string_view text) { return parse_row<BindingId>("bnd_", text); }
+std::optional<InvitationId> parse_invitation_id(std::string_view text) { return parse_row<InvitationId>("inv_", text); }
 
 std::string text(const Revision& revision) { return fmt::format("{}.{}", revision.epoch, revision.number); }
 

@@ -35,6 +35,8 @@ using RoleId = RowId<struct RoleTag>;
 using BindingId = RowId<struct BindingTag>;
 using TokenId = RowId<struct TokenTag>;
 using AuditId = RowId<struct AuditTag>;  ///< one number space for all tenants, given out in the order of writing
+using SessionId = RowId<struct SessionTag>;
+using InvitationId = RowId<struct InvitationTag>;
 
 enum class PrincipalType : std::uint8_t { User = 1, Group = 2, ServiceAccount = 3 };  // stored as these numbers
 
@@ -51,13 +53,15 @@ struct Principal {
 /// "usr_…", "grp_…", "sva_…".
 [[nodiscard]] std::string text(PrincipalType type, PrincipalId id);
 [[nodiscard]] std::string text(const Principal& principal);
-[[nodiscard]] std::string text(AccountId id);  ///< "acc_…"
-[[nodiscard]] std::string text(SourceId id);   ///< "src_…"
-[[nodiscard]] std::string text(RunId id);      ///< "run_…"
-[[nodiscard]] std::string text(RoleId id);     ///< "rol_…"
-[[nodiscard]] std::string text(BindingId id);  ///< "bnd_…"
-[[nodiscard]] std::string text(TokenId id);    ///< "tok_…"
 [[nodiscard]] std::string text(AuditId id);    ///< "aud_…"
+[[nodiscard]] std::string text(AccountId id);     ///< "acc_…"
+[[nodiscard]] std::string text(SourceId id);      ///< "src_…"
+[[nodiscard]] std::string text(RunId id);         ///< "run_…"
+[[nodiscard]] std::string text(RoleId id);        ///< "rol_…"
+[[nodiscard]] std::string text(BindingId id);     ///< "bnd_…"
+[[nodiscard]] std::string text(TokenId id);       ///< "tok_…"
+[[nodiscard]] std::string text(SessionId id);     ///< "ses_…"
+[[nodiscard]] std::string text(InvitationId id);  ///< "inv_…"
 
 /// The reverse; none for any other text, another kind of id included.
 [[nodiscard]] std::optional<PrincipalId> parse_principal_id(PrincipalType type, std::string_view text);
@@ -66,6 +70,7 @@ struct Principal {
 [[nodiscard]] std::optional<RunId> parse_run_id(std::string_view text);
 [[nodiscard]] std::optional<RoleId> parse_role_id(std::string_view text);
 [[nodiscard]] std::optional<BindingId> parse_binding_id(std::string_view text);
+[[nodiscard]] std::optional<InvitationId> parse_invitation_id(std::string_view text);
 
 /// Where a tenant stands: written "epoch.revision" and compared in that order. The epoch changes when history may have been cut.
 struct Revision {

@@ -2,6 +2,7 @@
 
 #include "schema/core/text.hpp"
 #include "schema/postgres/grants.hpp"
+#include "schema/postgres/people.hpp"
 #include "schema/postgres/postgres_store.hpp"
 #include "schema/postgres/rows.hpp"
 
@@ -81,12 +82,11 @@ void sweep_tenant(Tenancy& inside, TimePoint now, std::uint32_t how_many, SweptB
   swept.tenants.push_back(inside.id);
 }
 
-struct Made {
-  Binding binding;
-  Role role;
-};
+}  // namespace
 
-Made insert_binding(Tenancy& inside, const NewBinding& wanted, const Actor& actor) {
+namespace postgres {
+
+MadeBinding insert_binding(Tenancy& inside, const NewBinding& wanted, const Actor& actor) {
   Db& db = inside.db;
   const auto role = db.first(fmt::format("SELECT {} FROM role WHERE tenant_id = $1 AND role_id = $2", kRoleColumns),
                              {inside.number, wanted.role}, read_role);
@@ -119,7 +119,11 @@ Made insert_binding(Tenancy& inside, const NewBinding& wanted, const Actor& acto
   return {.binding = std::move(*made), .role = *role};
 }
 
-}  // namespace
+void audit_made(Tenancy& inside, const Actor& actor, const MadeBinding& made, const Revision& revision) {
+  inside.audit(actor, event_of("created", made.binding, made.role.name, revision));
+}
+
+}  // namespace postgres
 
 Result<Page<ListedBinding>> PostgresStore::list_bindings(const TenantId& tenant, const BindingFilter& filter, const PageRequest& page) {
   return in_tenant(*pool_, Mode::Read, tenant, "listing bindings", [&](Tenancy& inside) -> Result<Page<ListedBinding>> {
@@ -153,7 +157,7 @@ Result<Written<std::vector<Binding>>> PostgresStore::create_bindings(const Tenan
                                                                      const Actor& actor) {
   return administer(*pool_, judge_, tenant, actor, "creating bindings",
                     [&](Tenancy& inside, Grants& grants) -> Result<Written<std::vector<Binding>>> {
-                      std::vector<Made> done;
+                      std::vector<MadeBinding> done;
                       std::vector<RoleAt> wanted;
                       for (const auto& one : made) {
                         try {
@@ -166,9 +170,9 @@ Result<Written<std::vector<Binding>>> PostgresStore::create_bindings(const Tenan
                       }
                       grants.judge(std::move(wanted));  // R76
                       Written<std::vector<Binding>> out{.value = {}, .revision = inside.bump()};
-                      for (auto& [binding, role] : done) {
-                        inside.audit(actor, event_of("created", binding, role.name, out.revision));
-                        out.value.push_back(std::move(binding));
+                      for (auto& one : done) {
+                        audit_made(inside, actor, one, out.revision);
+                        out.value.push_back(std::move(one.binding));
                       }
                       return out;
                     });

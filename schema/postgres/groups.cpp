@@ -3,6 +3,7 @@
 
 #include "schema/core/text.hpp"
 #include "schema/postgres/grants.hpp"
+#include "schema/postgres/people.hpp"
 #include "schema/postgres/postgres_store.hpp"
 #include "schema/postgres/rows.hpp"
 
@@ -87,6 +88,20 @@ constexpr std::string_view kDropEdge =
     "DELETE FROM membership WHERE tenant_id = $1 AND group_id = $2 AND member_id = $3 AND member_type = $4 AND source_id = 0";
 
 }  // namespace
+
+namespace postgres {
+
+void insert_edge(Tenancy& inside, PrincipalId group, const Principal& member) {
+  need_group(inside, group);
+  need_member(inside, group, member);
+  inside.db.run(kAddEdge, {inside.number, group, member.id, member.type});
+}
+
+void audit_edge_made(Tenancy& inside, const Actor& actor, PrincipalId group, const Principal& member, const Revision& revision) {
+  audit_edge(inside, actor, need_group(inside, group), member, true, revision);
+}
+
+}  // namespace postgres
 
 Result<Written<Group>> PostgresStore::create_group(const TenantId& tenant, const NewGroup& group, const Actor& actor) {
   return administer(*pool_, judge_, tenant, actor, "creating a group", [&](Tenancy& inside, Grants&) -> Result<Written<Group>> {

@@ -41,13 +41,39 @@ class PostgresStore final : public Store {
   // accounts.cpp
   Result<void> ping() override;
   Result<bool> setup_done() override;
-  Result<Account> set_up(const NewAccount& account, const NewToken& token, const Actor& actor) override;
   Result<Account> create_account(const NewAccount& account, const Actor& actor) override;
   Result<Account> account(std::string_view key) override;
+  Result<Page<Account>> accounts(const PageRequest& page) override;
+  Result<AccountChange> change_account(AccountId id, AccountPart part, const Edit<Account>& edit, const Actor& actor) override;
+  Result<AccountChange> delete_account(AccountId id, const Condition<Account>& only_if, const Actor& actor) override;
+  Result<AccountChange> set_super_admin(AccountId id, bool granted, const Actor& actor) override;
+  Result<SuperAdminsSet> set_super_admins(const std::vector<std::string>& emails, const Actor& actor) override;
+
+  // tokens.cpp
+  Result<Account> set_up(const NewAccount& account, const NewToken& token, const Actor& actor) override;
   Result<TokenInfo> create_token(AccountId account, const NewToken& token, const Actor& actor) override;
   Result<std::vector<TokenInfo>> tokens(AccountId account) override;
   Result<void> revoke_token(AccountId account, std::string_view token_id, const Actor& actor) override;
   Result<std::optional<Caller>> find_caller(std::string_view token_hash) override;
+
+  // sessions.cpp
+  Result<SignInAttempt> begin_attempt(std::string_view email, const Lockout& lockout) override;
+  Result<void> fail_attempt(std::string_view email, const Lockout& lockout, const Actor& actor) override;
+  Result<SessionInfo> sign_in(const SignInAttempt& judged, const NewSession& session, const std::optional<std::string>& better_hash,
+                              const Actor& actor) override;
+  Result<std::optional<Caller>> find_session(std::string_view session_hash) override;
+  Result<void> end_session(SessionId session, const Actor& actor) override;
+  Result<void> change_password(AccountId id, const std::string& password_hash, std::optional<SessionId> kept, const Actor& actor) override;
+  Result<Account> reset_password(AccountId id, const std::string& password_hash, const Actor& actor) override;
+  Result<Account> unlock(AccountId id, const Actor& actor) override;
+
+  // invitations.cpp
+  Result<Page<Invitation>> invitations(const TenantId& tenant, const PageRequest& page) override;
+  Result<Invitation> invitation(const TenantId& tenant, std::string_view id) override;
+  Result<Written<Invitation>> invite(const TenantId& tenant, const NewInvitation& made, const Actor& actor) override;
+  Result<Revision> delete_invitation(const TenantId& tenant, std::string_view id, const Actor& actor) override;
+  Result<std::string> invited_email(std::string_view hash) override;
+  Result<AcceptedInvitation> accept_invitation(std::string_view hash, const Accepting& who, const Actor& actor) override;
 
   // tenants.cpp
   Result<Page<Tenant>> tenants(const PageRequest& page, std::optional<AccountId> only_linked) override;

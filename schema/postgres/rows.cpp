@@ -10,7 +10,9 @@ namespace rosterd::postgres {
 using nlohmann::json;
 
 const std::string_view kAccountColumns =
-    "a.account_id, a.email, a.first_name, a.last_name, a.enabled::int, a.super_admin::int, micros(a.created_at)";
+    "a.account_id, a.email, a.first_name, a.last_name, a.enabled::int, a.super_admin::int, micros(a.created_at), "
+    "(a.password_hash IS NOT NULL)::int, a.must_change_password::int, a.preferences, "
+    "(SELECT micros(l.locked_until) FROM sign_in_attempt l WHERE l.email = a.email AND l.locked_until > now())";
 Account read_account(Row& row) {
   Account out;
   out.id = row.id<AccountId>();
@@ -20,6 +22,10 @@ Account read_account(Row& row) {
   out.enabled = row.flag();
   out.super_admin = row.flag();
   out.created_at = row.time();
+  out.has_password = row.flag();
+  out.must_change_password = row.flag();
+  out.preferences = row.text();
+  out.locked_until = row.maybe_time();
   return out;
 }
 

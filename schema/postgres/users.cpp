@@ -2,6 +2,7 @@
 
 #include "schema/core/text.hpp"
 #include "schema/postgres/grants.hpp"
+#include "schema/postgres/people.hpp"
 #include "schema/postgres/postgres_store.hpp"
 #include "schema/postgres/rows.hpp"
 
@@ -48,19 +49,6 @@ Tenancy::Event event_of(std::string_view action, const User& user, std::optional
           .revision = revision};
 }
 
-User insert_user(Tenancy& inside, const UserRecord& user, AccountId linked) {
-  need_text("username", user.username);
-  if (user.email && !is_email(*user.email)) abort_with("", Errc::InvalidInput, "email: '{}' is not an e-mail address", *user.email);
-  static constexpr std::string_view kInsert =
-      "INSERT INTO tenant_user AS u (tenant_id, id, username, email, first_name, last_name, account_id) "
-      "VALUES ($1, door_reserve_ids(1), $2, $3, $4, $5, $6) ON CONFLICT (tenant_id, username) WHERE source_id = 0 DO NOTHING RETURNING {}";
-  const auto email = user.email ? std::optional(fold(*user.email)) : std::nullopt;
-  auto made = inside.db.first(fmt::format(kInsert, kUserColumns),
-                              {inside.number, fold(user.username), email, user.first_name, user.last_name, or_null(linked)}, read_user);
-  if (!made) abort_with("name_taken", Errc::Conflict, "there is a local user {} already", fold(user.username));
-  return std::move(*made);
-}
-
 /// The account a link names, and that it is free in this tenant (R5).
 Account need_free_account(Tenancy& inside, std::string_view key) {
   const auto id = parse_account_id(key);
@@ -80,28 +68,52 @@ Account need_free_account(Tenancy& inside, std::string_view key) {
 
 }  // namespace
 
+namespace postgres {
+
+User insert_user(Tenancy& inside, const UserRecord& user, AccountId linked) {
+  need_text("username", user.username);
+  if (user.email && !is_email(*user.email)) abort_with("", Errc::InvalidInput, "email: '{}' is not an e-mail address", *user.email);
+  static constexpr std::string_view kInsert =
+      "INSERT INTO tenant_user AS u (tenant_id, id, username, email, first_name, last_name, account_id) "
+      "VALUES ($1, door_reserve_ids(1), $2, $3, $4, $5, $6) ON CONFLICT (tenant_id, username) WHERE source_id = 0 DO NOTHING RETURNING {}";
+  const auto email = user.email ? std::optional(fold(*user.email)) : std::nullopt;
+  auto made = inside.db.first(fmt::format(kInsert, kUserColumns),
+                              {inside.number, fold(user.username), email, user.first_name, user.last_name, or_null(linked)}, read_user);
+  if (!made) abort_with("name_taken", Errc::Conflict, "there is a local user {} already", fold(user.username));
+  return std::move(*made);
+}
+
+User insert_user_of(Tenancy& inside, const Account& account) {
+  UserRecord record;
+  record.username = account.email;
+  record.email = account.email;
+  record.first_name = account.first_name;
+  record.last_name = account.last_name;
+  return insert_user(inside, record, account.id);
+}
+
+void audit_made(Tenancy& inside, const Actor& actor, const User& user, const Revision& revision) {
+  auto after = audited(user);
+  if (user.account) after["account"] = text(*user.account);
+  inside.audit(actor, event_of("created", user, {}, audit_text(after), revision));
+}
+
+}  // namespace postgres
+
 Result<Written<User>> PostgresStore::create_user(const TenantId& tenant, const UserRecord& user, const Actor& actor) {
   return administer(*pool_, judge_, tenant, actor, "creating a user", [&](Tenancy& inside, Grants&) -> Result<Written<User>> {
     auto made = insert_user(inside, user, {});
     const auto revision = inside.bump();
-    inside.audit(actor, event_of("created", made, {}, audit_text(audited(made)), revision));
+    audit_made(inside, actor, made, revision);
     return Written<User>{.value = std::move(made), .revision = revision};
   });
 }
 
 Result<Written<User>> PostgresStore::create_user_of(const TenantId& tenant, std::string_view account, const Actor& actor) {
   return administer(*pool_, judge_, tenant, actor, "creating a user", [&](Tenancy& inside, Grants&) -> Result<Written<User>> {
-    const auto owner = need_free_account(inside, account);
-    UserRecord record;
-    record.username = owner.email;
-    record.email = owner.email;
-    record.first_name = owner.first_name;
-    record.last_name = owner.last_name;
-    auto made = insert_user(inside, record, owner.id);
-    auto after = audited(made);
-    after["account"] = text(owner.id);
+    auto made = insert_user_of(inside, need_free_account(inside, account));
     const auto revision = inside.bump();
-    inside.audit(actor, event_of("created", made, {}, audit_text(after), revision));
+    audit_made(inside, actor, made, revision);
     return Written<User>{.value = std::move(made), .revision = revision};
   });
 }

@@ -17,6 +17,7 @@
 #include "schema/model/ids.hpp"
 #include "schema/model/records.hpp"
 #include "schema/model/sync.hpp"
+#include "schema/store/accounts.hpp"
 #include "schema/store/administration.hpp"
 #include "schema/store/audit_log.hpp"
 
@@ -186,12 +187,6 @@ struct StageOptions {
 
 // ---- requests -------------------------------------------------------------------------------------------------------------------
 
-struct NewAccount {
-  std::string email;
-  std::string first_name;
-  std::string last_name;
-  bool super_admin = false;
-};
 struct NewTenant {
   TenantId id;
   std::string name;
@@ -227,7 +222,7 @@ enum class Force {
   Suspend,        ///< suspends what it owns; Conflict "last_admin" when no active Admin would be left (R89)
   EvenLastAdmin,  ///< suspends what it owns, whoever that is: for super admins
 };
-class Store : public Administration, public AuditLog {
+class Store : public Administration, public Accounts, public AuditLog {
  public:
   /// From now on no call takes longer than about this, those in progress included: they end with Unavailable, and what they had done is
   /// rolled back. For an end that waits no longer.
@@ -235,17 +230,6 @@ class Store : public Administration, public AuditLog {
 
   // instance
   [[nodiscard]] virtual Result<void> ping() = 0;
-  [[nodiscard]] virtual Result<bool> setup_done() = 0;
-  /// First account, a super admin, with its first token. Conflict "setup_done" when any account exists.
-  [[nodiscard]] virtual Result<Account> set_up(const NewAccount& account, const NewToken& token, const Actor& actor) = 0;
-  [[nodiscard]] virtual Result<Account> create_account(const NewAccount& account, const Actor& actor) = 0;
-  /// By id text ("acc_…") or e-mail.
-  [[nodiscard]] virtual Result<Account> account(std::string_view key) = 0;
-  [[nodiscard]] virtual Result<TokenInfo> create_token(AccountId account, const NewToken& token, const Actor& actor) = 0;
-  [[nodiscard]] virtual Result<std::vector<TokenInfo>> tokens(AccountId account) = 0;
-  [[nodiscard]] virtual Result<void> revoke_token(AccountId account, std::string_view token_id, const Actor& actor) = 0;
-  /// The owner of a live token (not expired or revoked, account enabled); none otherwise. Notes "last used" at most once a minute.
-  [[nodiscard]] virtual Result<std::optional<Caller>> find_caller(std::string_view token_hash) = 0;
 
   // tenants
   /// All of them, or only those where `only_linked` has a user.

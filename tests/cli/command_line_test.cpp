@@ -110,11 +110,27 @@ TEST(CommandLine, TheSetupSecretMayComeFromStandardInput) {
   EXPECT_THAT(said.err, HasSubstr("no one-time setup secret on standard input"));
 }
 
+TEST(CommandLine, APasswordNeedsAnEmailAndASecretToBeThere) {
+  auto around = nobody_there();
+  EXPECT_EQ(rosterctl({"login", "--password-stdin"}, around).code, kUsage);
+  EXPECT_EQ(rosterctl({"login", "--email", "a@b.c", "--token-file", "-"}, around).code, kUsage);
+  const auto said = rosterctl({"login", "--email", "a@b.c", "--password-stdin"}, around);
+  EXPECT_EQ(said.code, kUsage);
+  EXPECT_THAT(said.err, HasSubstr("no password on standard input"));
+  EXPECT_EQ(rosterctl({"accounts", "edit", "a@b.c"}, around).code, kUsage) << "nothing to change";
+  around.input = "Correct-horse-7\n";
+  EXPECT_EQ(rosterctl({"login", "--email", "a@b.c", "--password-stdin"}, around).code, kUnreachable);
+}
+
 TEST(CommandLine, NoOptionTakesASecretItself) {
   // Arguments stand in process lists and shell histories: tokens and secrets come from files, standard input or a prompt.
-  for (const char* command : {"setup", "login"}) {
-    const auto help = rosterctl({command, "--help"}).out;
-    EXPECT_THAT(help, Not(testing::ContainsRegex("--(token|secret|password) "))) << command;
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"setup"}, {"login"}, {"passwd"}, {"accounts", "create"}, {"accounts", "password"}, {"invitations", "accept"}}) {
+    auto arguments = command;
+    arguments.emplace_back("--help");
+    const auto said = rosterctl(arguments);
+    EXPECT_EQ(said.code, kOk) << command.back();
+    EXPECT_THAT(said.out, Not(testing::ContainsRegex("--(token|secret|password) "))) << command.back();
   }
 }
 

@@ -27,7 +27,7 @@ TEST(Completion, BashOffersEveryCommandThatHelpNames) {
   const auto help = rosterctl({"--help"}).out;
   const auto words = offered({""});
   for (const char* command : {"setup", "login", "tenants", "sources", "apply", "sync", "status", "runs", "users", "groups", "effective",
-                              "check", "completion", "version"}) {
+                              "accounts", "me", "passwd", "invitations", "logout", "check", "completion", "version"}) {
     EXPECT_THAT(help, HasSubstr(std::string("  ") + command + " "));
     EXPECT_THAT("\n" + words, HasSubstr(std::string("\n") + command + "\n"));
   }

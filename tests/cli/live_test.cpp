@@ -151,6 +151,51 @@ TEST_F(Live, AWrongTokenIsNotStored) {
   EXPECT_EQ(test::read_file(here().dir.file("config/rosterctl/profiles.json")), before);
 }
 
+TEST_F(Live, PeopleSignInWithAPasswordAndComeIntoTenantsByInvitation) {
+  const auto with_input = [](std::vector<std::string> arguments, const std::string& input) {
+    return rosterctl(arguments, {.environment = here().around.environment, .input = input});
+  };
+  const auto made =
+      with_input({"accounts", "create", "grace@acme.example", "--first-name", "Grace", "--password-stdin"}, "Battery-staple-8\n");
+  ASSERT_EQ(made.code, kOk) << made.err;
+  const std::vector<std::string> login{"login",   "--profile",          "grace",           "--url", here().url(),
+                                       "--email", "grace@acme.example", "--password-stdin"};
+  EXPECT_EQ(with_input(login, "Wrong-password-1\n").code, kSignIn);
+  const auto in = with_input(login, "Battery-staple-8\n");
+  ASSERT_EQ(in.code, kOk) << in.err;
+  EXPECT_THAT(in.err, HasSubstr("rosterctl passwd"));
+  EXPECT_EQ(ctl({"tenants", "list", "--profile", "grace"}).code, kRefused) << "first the password";
+  const auto changed = with_input({"passwd", "--profile", "grace", "--password-stdin"}, "Battery-staple-8\nCorrect-horse-7\n");
+  ASSERT_EQ(changed.code, kOk) << changed.err;
+  EXPECT_THAT(ctl({"me", "--profile", "grace", "--set", "theme=dark", "--set", "page_size=50"}).out, HasSubstr("dark"));
+  EXPECT_EQ(ctl({"accounts", "list", "--profile", "grace"}).code, kRefused);
+  ASSERT_EQ(ctl({"profiles", "use", "default"}).code, kOk);
+  EXPECT_THAT(ctl({"accounts", "list"}).out, HasSubstr("grace@acme.example"));
+  EXPECT_EQ(ctl({"accounts", "grant-super-admin", "grace@acme.example"}).code, kOk);
+  EXPECT_EQ(ctl({"accounts", "list", "--profile", "grace"}).code, kOk);
+  EXPECT_EQ(ctl({"accounts", "revoke-super-admin", "grace@acme.example"}).code, kOk);
+  const auto last = ctl({"accounts", "revoke-super-admin", "ada@acme.example"});
+  EXPECT_EQ(last.code, kRefused);
+  EXPECT_THAT(last.err, HasSubstr("last_super_admin"));
+
+  const auto invited = ctl({"invitations", "create", "acme", "joan@acme.example", "--role", "Viewer@company"});
+  ASSERT_EQ(invited.code, kOk) << invited.err;
+  EXPECT_THAT(ctl({"invitations", "list", "acme"}).out, HasSubstr("PENDING"));
+  const auto accepted = with_input({"invitations", "accept", "--new-account", "--token-file", "-"}, invited.out + "Correct-horse-7\n");
+  ASSERT_EQ(accepted.code, kOk) << accepted.err;
+  EXPECT_TRUE(test::wait_until([] { return ctl({"check", "acme", "joan@acme.example", "FLOW", "READ", "-n", "company.web"}).code == kOk; }))
+      << "within a second, as any change";
+
+  const auto profiles = json::parse(test::read_file(here().dir.file("config/rosterctl/profiles.json")));
+  const auto session = profiles["profiles"]["grace"]["token"].get<std::string>();
+  EXPECT_EQ(session.substr(0, 4), "rss_");
+  EXPECT_EQ(ctl({"logout", "--profile", "grace"}).code, kOk);
+  auto environment = here().around.environment;
+  environment["ROSTERCTL_TOKEN"] = session;
+  EXPECT_EQ(rosterctl({"whoami"}, {.environment = environment}).code, kSignIn) << "ended on the server, too";
+  EXPECT_EQ(ctl({"accounts", "delete", "grace@acme.example", "--yes"}).code, kOk);
+}
+
 TEST_F(Live, ACheckAnswersByItsExitCode) {
   EXPECT_EQ(ctl({"check", "acme", "frank", "FLOW", "UPDATE", "-n", "company.web.shop"}).code, kOk);
   const auto denied = ctl({"check", "acme", "frank", "FLOW", "UPDATE", "-n", "company.finance"});

@@ -122,6 +122,38 @@ TEST(Config, ThePublicAddressIsAnHttpsOriginAndRoutesAreKeptAsTheyAre) {
     EXPECT_THAT(trouble(fmt::format("[server]\npublic_url = \"{}\"\n", bad)), HasSubstr("server.public_url: is not the address")) << bad;
 }
 
+TEST(Config, HowPeopleSignInIsConfigured) {
+  const auto config = read(R"(
+[server]
+max_token_age = "90d"
+[accounts]
+super_admins = ["ada@example.org", "grace@example.org"]
+session_lifetime = "8h"
+session_idle = "30m"
+lockout_attempts = 5
+[passwords]
+min_length = 12
+other = false
+memory = "64MiB"
+)");
+  ASSERT_TRUE(config) << config.error().what;
+  EXPECT_EQ(config->server.max_token_age, Millis(90LL * 24 * 3'600'000));
+  EXPECT_THAT(config->accounts.super_admins, ElementsAre("ada@example.org", "grace@example.org"));
+  EXPECT_EQ(config->accounts.session_idle, Millis(30 * 60'000));
+  EXPECT_EQ(config->accounts.lockout_attempts, 5u);
+  EXPECT_EQ(config->passwords.min_length, 12u);
+  EXPECT_FALSE(config->passwords.other);
+  EXPECT_EQ(config->passwords.memory, 64u << 20);
+  EXPECT_EQ(read("[server]\nmax_token_age = \"\"\n")->server.max_token_age, std::nullopt);
+
+  EXPECT_THAT(trouble("[accounts]\nsuper_admins = [\"ada\"]\n"), HasSubstr("'ada' is not an e-mail address"));
+  EXPECT_THAT(trouble("[accounts]\nsuper_admins = \"ada@example.org\"\n"), HasSubstr("write a list of e-mail addresses"));
+  EXPECT_THAT(trouble("[passwords]\ndigit = \"yes\"\n"), HasSubstr("write true or false"));
+  EXPECT_THAT(trouble("[accounts]\nsession_lifetime = \"1h\"\nsession_idle = \"2h\"\n"), HasSubstr("may idle for 2h ends after 1h anyway"));
+  EXPECT_THAT(trouble("[passwords]\nmin_length = 64\nmax_length = 32\n"), HasSubstr("at least 64 and at most 32"));
+  EXPECT_THAT(trouble("[server]\nmax_token_age = \"1s\"\n"), HasSubstr("out of range"));
+}
+
 TEST(Config, TextThatIsNotTomlIsReportedWithItsLine) {
   EXPECT_THAT(trouble("[server]\nlisten = \n"), StartsWith("/etc/rosterd/rosterd.toml:2: not TOML: "));
   EXPECT_THAT(trouble("[log]\nlevel = \"info\"\nlevel = \"info\"\n"), StartsWith("/etc/rosterd/rosterd.toml:3: not TOML: "));

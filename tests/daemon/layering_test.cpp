@@ -20,7 +20,7 @@ struct Room {
 
 /// Read from the top: the first place that holds a file is its room.
 const std::vector<Room>& rooms() {
-  const std::string connector = "connectors/connector.hpp", secrets = "daemon/secrets.hpp";
+  const std::string connector = "connectors/connector.hpp", secrets = "daemon/secrets.hpp", passwords = "daemon/passwords.hpp";
   static const std::vector<Room> table{
       {"schema/core/", {}},
       {"schema/model/", {"schema/core/"}},
@@ -30,7 +30,7 @@ const std::vector<Room>& rooms() {
       {"connectors/", {"schema/core/", "schema/model/"}},
       {"rbac/", {"schema/core/", "schema/model/"}},
       {"daemon/sync/", {"schema/core/", "schema/model/", "schema/store/", "rbac/", connector}},
-      {"daemon/http/", {"schema/core/", "schema/model/", "schema/store/", "rbac/", "daemon/sync/", connector, secrets}},
+      {"daemon/http/", {"schema/core/", "schema/model/", "schema/store/", "rbac/", "daemon/sync/", connector, secrets, passwords}},
       // Only the service names implementations.
       {"daemon/service.cpp", {"schema/", "config/", connector, "rbac/", "daemon/"}},
       {"daemon/", {"schema/core/", "schema/model/", "schema/store/", "config/", connector, "rbac/", "daemon/"}},
@@ -75,7 +75,9 @@ const std::vector<Library>& libraries() {
       {"sd-daemon", std::regex("systemd/sd-daemon\\.h"), {"daemon/notify.cpp"}},
       {"libcurl", std::regex("curl/.*"), {"cli/"}},
       {"PCRE2", std::regex("pcre2\\.h"), {"daemon/sync/"}},
-      {"libsodium", std::regex("sodium\\.h"), {"schema/core/", "daemon/secrets.cpp"}},  // hashes there, sealing here
+      {"libsodium",
+       std::regex("sodium\\.h"),
+       {"schema/core/", "daemon/secrets.cpp", "daemon/passwords.cpp"}},  // hashes there, sealing and passwords here
       {"libunistring", std::regex("uni(str|norm|case|type)\\.h"), {"schema/core/"}},
       {"OpenSSL", std::regex("openssl/.*"), {"connectors/ldap/", "daemon/http/"}},  // the client's side of TLS and the server's
       {"GoogleTest", std::regex("g(test|mock)/.*"), {}},

@@ -183,6 +183,27 @@ TEST(Life, ACatalogueOfItsOwnIsUsedEverywhereAndRenewsTheManagedRolesOnce) {
   EXPECT_EQ(daemon.stop(), 0);
 }
 
+// R69
+TEST(Life, TheConfigurationNamesTheSuperAdminsAndOneThatLeavesNoneIsRefused) {
+  DaemonProcess daemon("[setup]\ncredential_file = \"first-admin\"\n[accounts]\nsuper_admins = [\"ada@example.org\"]");
+  const auto credential = run_ok({kRosterd, "--new-credential", "ada@example.org"});
+  daemon.dir().write("first-admin", credential, 0400);
+  const auto token = credential.substr(credential.find("rst_"), 40);
+  daemon.start_ready();
+  EXPECT_THAT(daemon.post("/v1/accounts", token, R"({"email": "grace@example.org"})"), StartsWith("201 "));
+  EXPECT_EQ(daemon.stop(), 0);
+  daemon.configure("[accounts]\nsuper_admins = [\"Grace@example.org\", \"nobody@example.org\"]");
+  daemon.start_ready();
+  EXPECT_TRUE(daemon.logs("accounts.super_admins_set granted=grace@example.org revoked=ada@example.org"));
+  EXPECT_TRUE(daemon.logs("accounts.unknown_super_admin email=nobody@example.org"));
+  EXPECT_THAT(daemon.get("/v1/accounts", token), StartsWith("403 "));
+  EXPECT_EQ(daemon.stop(), 0);
+  daemon.configure("[accounts]\nsuper_admins = [\"nobody@example.org\"]");
+  daemon.start();
+  EXPECT_EQ(daemon.process().wait(Milliseconds(60'000)), 78);
+  EXPECT_TRUE(daemon.logs("would be left without a super admin"));
+}
+
 TEST(Life, AnEmbeddedPostgresThatIsKilledComesBackAndSoDoesTheDaemon) {
   DaemonProcess daemon;
   daemon.start_ready();
