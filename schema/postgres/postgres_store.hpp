@@ -29,7 +29,8 @@ class PostgresStore final : public Store {
   /// Connects, migrates, checks the role. Unavailable when the server cannot be reached; Refused when schema or role will not do; Stopped
   /// when `stop` is requested meanwhile, which also ends a migration in progress (it is rolled back).
   [[nodiscard]] static Result<std::unique_ptr<Store>> open(const StoreOptions& options, const std::stop_token& stop = {});
-  PostgresStore(std::shared_ptr<postgres::Pool> pool, std::shared_ptr<postgres::Pool> leases, std::shared_ptr<postgres::Pool> snapshots);
+  PostgresStore(std::shared_ptr<postgres::Pool> pool, std::shared_ptr<postgres::Pool> leases, std::shared_ptr<postgres::Pool> snapshots,
+                std::string listen_on);
   ~PostgresStore() override;
 
   void limit_calls(Millis longest) override;
@@ -99,6 +100,12 @@ class PostgresStore final : public Store {
   // authorization.cpp
   Result<void> load_authorization(const TenantId& tenant, AuthorizationSink& sink) override;
 
+  // authorization_changes.cpp
+  Result<std::optional<AuthorizationChanges>> authorization_changes(const TenantId& tenant, const Revision& since) override;
+
+  // listener.cpp
+  void follow_revisions(const std::stop_token& stop, const std::function<void(const TenantRevision*)>& heard) override;
+
   // reads.cpp
   Result<Page<User>> users(const TenantId& tenant, const PageRequest& page) override;
   Result<User> user(const TenantId& tenant, std::string_view key) override;
@@ -124,6 +131,7 @@ class PostgresStore final : public Store {
   std::shared_ptr<postgres::Pool> pool_;  // stages give their connection back to it, and may outlive the store by a moment
   // What requests must not keep waiting, however many of them wait for a tenant themselves: heartbeats, and what checks are answered from.
   std::shared_ptr<postgres::Pool> leases_, snapshots_;
+  const std::string listen_on_;  // connection string of the line on which revisions are heard
 };
 
 }  // namespace rosterd
