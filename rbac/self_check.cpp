@@ -24,12 +24,15 @@ class TableFacts final : public Facts {
   }
   [[nodiscard]] std::vector<PrincipalId> groups_of(PrincipalId id) const override {
     std::vector<PrincipalId> out;
-    for (const auto group : t_.groups_of(*t_.number_of(id))) out.push_back({t_.ids[group]});
+    if (const auto number = t_.number_of(id))
+      for (const auto group : t_.groups_of(*number)) out.push_back({t_.ids[group]});
     return out;
   }
   [[nodiscard]] std::vector<Held> bindings_of(PrincipalId id) const override {
     std::vector<Held> out;
-    for (const auto& row : t_.bindings_of(*t_.number_of(id))) {
+    const auto number = t_.number_of(id);
+    if (!number) return out;
+    for (const auto& row : t_.bindings_of(*number)) {
       Held held{.role = row.role, .admin = t_.roles[row.role].admin, .ns = {}, .expires = {}};
       if (row.node != 0) held.ns = t_.namespaces.text(row.node);
       if (const auto expires = t_.extras[row.extra].expires; expires != kNever)

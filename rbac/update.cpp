@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 #include <new>
+#include <numeric>
 #include <set>
 #include <unordered_map>
 
@@ -115,92 +116,100 @@ class Update {
   /// New and gone principals shift the numbers of those behind them.
   void number_principals() {
     std::vector<Touched*> added;
-    std::vector<std::uint32_t> gone;
     for (auto& one : touched_) {
       one.now = one.before;
       if (one.before == kGone) added.push_back(&one);
-      if (!one.there) gone.push_back(one.before);
+      if (!one.there) gone_.push_back(one.before);
     }
-    if (added.empty() && gone.empty()) return;
-    std::sort(gone.begin(), gone.end());
-    std::sort(added.begin(), added.end(),
-              [](const Touched* a, const Touched* b) { return std::pair(place_of(a->type), a->id) < std::pair(place_of(b->type), b->id); });
-    const auto count = o_.size() + added.size() - gone.size();
+    if (added.empty() && gone_.empty()) return;
+    is_renumbered_ = true;
+    const auto place = [](const Touched* one) { return std::pair(place_of(one->type), one->id.value); };
+    std::sort(gone_.begin(), gone_.end());
+    std::sort(added.begin(), added.end(), [&](const Touched* a, const Touched* b) { return place(a) < place(b); });
+    for (const auto* one : added) ++count_of(one->type);
+    for (const auto number : gone_) --count_of(type_of(o_.states[number]));
+
     Array<std::uint64_t> ids;
     Array<std::uint32_t> states, records;
-    ids.reserve(count), states.reserve(count), records.reserve(count);
+    ids.reserve(t_.size()), states.reserve(t_.size()), records.reserve(t_.size());
     now_.assign(o_.size(), kGone);
-    is_renumbered_ = true;
-    auto next_gone = gone.begin();
-    auto next_added = added.begin();
-    const auto put_added = [&] {
-      auto& one = **next_added++;
-      one.now = static_cast<std::uint32_t>(ids.size());
-      ids.push_back(one.id.value);
-      states.push_back(one.flags);
-      records.push_back(0);
-      ++count_of(one.type);
-    };
-    for (std::uint32_t number = 0; number <= o_.size(); ++number) {
-      const auto is_before = [&](const Touched& one) {
-        if (number == o_.size()) return true;
-        return std::pair(place_of(one.type), one.id.value) < std::pair(place_of(type_of(o_.states[number])), o_.ids[number]);
-      };
-      while (next_added != added.end() && is_before(**next_added)) put_added();
-      if (number == o_.size()) break;
-      if (next_gone != gone.end() && *next_gone == number) {
-        ++next_gone;
-        --count_of(type_of(o_.states[number]));
-        continue;
+    std::uint32_t next = 0;  // of the old numbers
+    const auto copy_up_to = [&](std::uint32_t end) {
+      while (next < end) {
+        const auto type = type_of(o_.states[next]);
+        const auto stop = std::min(end, o_.first_of(type) + (type == PrincipalType::User    ? o_.users
+                                                             : type == PrincipalType::Group ? o_.groups
+                                                                                            : o_.service_accounts));
+        const auto to = static_cast<std::uint32_t>(ids.size());
+        std::copy(o_.ids.begin() + next, o_.ids.begin() + stop, ids.extend(stop - next));
+        std::copy(o_.states.begin() + next, o_.states.begin() + stop, states.extend(stop - next));
+        std::copy(o_.records.begin() + next, o_.records.begin() + stop, records.extend(stop - next));
+        std::iota(now_.begin() + next, now_.begin() + stop, to);
+        move_ranks(next, stop, to - t_.first_of(type));
+        next = stop;
       }
-      now_[number] = static_cast<std::uint32_t>(ids.size());
-      ids.push_back(o_.ids[number]);
-      states.push_back(o_.states[number]);
-      records.push_back(o_.records[number]);
+    };
+    const auto skip_gone = [&, from = gone_.begin()](std::uint32_t end) mutable {
+      for (; from != gone_.end() && *from < end; ++from) {
+        copy_up_to(*from);
+        next = *from + 1;
+      }
+      copy_up_to(end);
+    };
+    for (auto* one : added) {
+      skip_gone(place_in_old(*one));
+      one->now = static_cast<std::uint32_t>(ids.size());
+      added_.push_back(one->now);
+      ids.push_back(one->id.value);
+      states.push_back(one->flags);
+      records.push_back(0);
     }
+    skip_gone(o_.size());
     for (auto& one : touched_)
       if (one.before != kGone) one.now = now_[one.before];
     t_.ids = std::move(ids);
     t_.states = std::move(states);
     t_.records = std::move(records);
-    move_ranks();
-    find_by_id(added, gone);
+    find_by_id();
   }
 
   std::uint32_t& count_of(PrincipalType type) {
     return type == PrincipalType::User ? t_.users : type == PrincipalType::Group ? t_.groups : t_.service_accounts;
   }
 
-  /// Records name their principal by its rank in its type: those behind somebody who is gone, or not the last of his type, are written
-  /// anew.
-  void move_ranks() {
-    bool is_own = false;
-    for (std::uint32_t number = 0; number < o_.size(); ++number) {
-      if (now_[number] == kGone) continue;
-      const auto type = type_of(o_.states[number]);
-      const auto rank = now_[number] - t_.first_of(type);
-      if (rank == number - o_.first_of(type)) continue;
-      if (!std::exchange(is_own, true)) t_.texts.own();
-      t_.set_rank(o_.records[number], rank);
-    }
+  /// The old number before which a new principal stands.
+  [[nodiscard]] std::uint32_t place_in_old(const Touched& one) const {
+    const auto first = o_.first_of(one.type);
+    const auto count = one.type == PrincipalType::User ? o_.users : one.type == PrincipalType::Group ? o_.groups : o_.service_accounts;
+    const auto* ids = o_.ids.begin() + first;
+    return first + static_cast<std::uint32_t>(std::lower_bound(ids, ids + count, one.id.value) - ids);
   }
 
-  void find_by_id(const std::vector<Touched*>& added, const std::vector<std::uint32_t>& gone) {
+  /// Records name their principal by its rank in its type: those behind somebody who is gone, or not the last of his type, are written
+  /// anew.
+  void move_ranks(std::uint32_t from, std::uint32_t end, std::uint32_t rank) {
+    if (rank == from - o_.first_of(type_of(o_.states[from]))) return;
+    t_.texts.own();
+    for (auto number = from; number < end; ++number, ++rank) t_.set_rank(o_.records[number], rank);
+  }
+
+  void find_by_id() {
     auto& table = t_.by_id;
     const auto add = [&](std::uint32_t number) {
       const auto id = std::as_const(t_.ids)[number];
       table.insert(t_.hash_of(id), number, [&](std::uint32_t held) { return std::as_const(t_.ids)[held] == id; });
     };
-    if (!table.has_room_for(added.size())) {
+    if (!table.has_room_for(added_.size())) {
       table = {};
       table.make(t_.ids.size());
       for (std::uint32_t number = 0; number < t_.size(); ++number) add(number);
       return;
     }
     table.own();
-    for (const auto number : gone) table.forget(table.find(o_.hash_of(o_.ids[number]), [&](std::uint32_t held) { return held == number; }));
+    for (const auto number : gone_)
+      table.forget(table.find(o_.hash_of(o_.ids[number]), [&](std::uint32_t held) { return held == number; }));
     table.each([&](std::uint32_t& number) { number = now_[number]; });
-    for (const auto* one : added) add(one->now);
+    for (const auto number : added_) add(number);
   }
 
   /// States and texts of the touched.
@@ -248,37 +257,71 @@ class Update {
     parents.reserve(o_.parents.size() + c_.edges.size());
     std::vector<std::uint32_t> row;
     auto change = changes.begin();
-    std::uint32_t before = 0;
-    for (std::uint32_t number = 0; number < t_.size(); ++number) {
-      rows.push_back(static_cast<std::uint32_t>(parents.size()));
-      while (before < o_.size() && now_of(before) == kGone) ++before;
-      const bool is_old = before < o_.size() && now_of(before) == number;
-      const auto held = is_old ? o_.groups_of(before++) : std::span<const std::uint32_t>{};
-      if (change == changes.end() || change->first != number) {
-        for (const auto group : held) {
-          if (const auto now = now_of(group); now != kGone)
-            parents.push_back(now);
-          else
-            due_[number] = true;
-        }
+    auto added = added_.begin();
+    auto gone = gone_.begin();
+    for (std::uint32_t before = 0, number = 0; number < t_.size();) {
+      while (gone != gone_.end() && *gone == before) ++gone, ++before;
+      const auto next_change = change == changes.end() ? t_.size() : change->first;
+      const auto next_added = added == added_.end() ? t_.size() : *added;
+      const auto next_gone = (gone == gone_.end() ? o_.size() : *gone) - before;
+      if (const auto run = std::min({next_change - number, next_added - number, next_gone}); run > 0) {
+        copy_rows(before, before + run, number, rows, parents);
+        before += run;
+        number += run;
         continue;
       }
+      rows.push_back(static_cast<std::uint32_t>(parents.size()));
       row.clear();
-      for (const auto group : held)
-        if (const auto now = now_of(group); now != kGone) row.push_back(now);
-      for (const auto& [group, there] : change->second) {
-        std::erase(row, group);
-        if (there) row.push_back(group);
+      if (next_added == number)
+        ++added;
+      else
+        for (const auto group : o_.groups_of(before++))
+          if (const auto now = now_of(group); now != kGone) row.push_back(now);
+      if (next_change == number) {
+        for (const auto& [group, there] : change->second) {
+          std::erase(row, group);
+          if (there) row.push_back(group);
+        }
+        ++change;
       }
       std::sort(row.begin(), row.end());
       std::copy(row.begin(), row.end(), parents.extend(row.size()));
-      due_[number] = true;
-      ++change;
+      due_[number++] = true;
     }
     rows.push_back(static_cast<std::uint32_t>(parents.size()));
     parents.shrink();
     t_.parent_rows = std::move(rows);
     t_.parents = std::move(parents);
+  }
+
+  /// Memberships of old principals that are as they were, but for groups that are gone.
+  void copy_rows(std::uint32_t from, std::uint32_t end, std::uint32_t number, Array<std::uint32_t>& rows, Array<std::uint32_t>& parents) {
+    const auto* held = o_.parent_rows.begin();
+    const auto first = held[from], count = held[end] - first;
+    const auto start = static_cast<std::uint32_t>(parents.size());
+    if (groups_stay()) {
+      const auto shift = start - first, moved = t_.users - o_.users;
+      std::transform(held + from, held + end, rows.extend(end - from), [&](std::uint32_t row) { return row + shift; });
+      const auto* group = o_.parents.begin() + first;
+      std::transform(group, group + count, parents.extend(count), [&](std::uint32_t one) { return one + moved; });
+      return;
+    }
+    for (; from < end; ++from, ++number) {
+      rows.push_back(static_cast<std::uint32_t>(parents.size()));
+      for (const auto group : o_.groups_of(from)) {
+        if (const auto now = now_of(group); now != kGone)
+          parents.push_back(now);
+        else
+          due_[number] = true;
+      }
+    }
+  }
+
+  /// Whether every old group is where it was among the groups.
+  [[nodiscard]] bool groups_stay() const {
+    if (!is_renumbered_ || o_.groups == 0) return true;
+    const auto is_group = [&](std::uint32_t number) { return o_.is_group(number); };
+    return std::none_of(gone_.begin(), gone_.end(), is_group) && now_[o_.users + o_.groups - 1] == t_.users + o_.groups - 1;
   }
 
   // ---- roles and bindings -----------------------------------------------------------------------------------------------------------
@@ -551,7 +594,8 @@ class Update {
   Masks masks_;
   std::vector<Touched> touched_;
   bool is_renumbered_ = false;
-  std::vector<std::uint32_t> now_;  ///< by old number, the new one, if they are renumbered
+  std::vector<std::uint32_t> now_;           ///< by old number, the new one, if they are renumbered
+  std::vector<std::uint32_t> gone_, added_;  ///< in the old numbers; in the new ones
   std::vector<std::uint32_t> role_now_;
   std::vector<bool> role_touched_;
   std::vector<std::uint32_t> node_now_;                                              ///< by old node; empty = all as they were
