@@ -149,7 +149,7 @@ class Update {
         next = stop;
       }
     };
-    const auto skip_gone = [&, from = gone_.begin()](std::uint32_t end) mutable {
+    auto skip_gone = [&, from = gone_.begin()](std::uint32_t end) mutable {
       for (; from != gone_.end() && *from < end; ++from) {
         copy_up_to(*from);
         next = *from + 1;

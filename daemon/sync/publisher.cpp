@@ -229,22 +229,23 @@ Result<void> Publisher::look() {
 
 Result<void> Publisher::publish(const TenantId& tenant, std::optional<std::uint64_t> at_most) {
   const auto started = Steady::now();
-  const auto held = snapshots_.find(tenant);
+  const auto published = snapshots_.find(tenant);
+  const Next before = published ? published->snapshot : nullptr;
   Next updated;
-  if (held) {
-    auto next = update(tenant, held->snapshot);
+  if (before) {
+    auto next = update(tenant, before);
     if (!next) return fail(next.error(), "reading what changed in {}", tenant.value);
     updated = std::move(*next);
   }
-  if (updated && updated == held->snapshot) snapshots_.confirm(tenant);
-  if (updated && updated != held->snapshot) put(tenant, updated, Made::Updated, started);
+  if (updated && updated == before) snapshots_.confirm(tenant);
+  if (updated && updated != before) put(tenant, updated, Made::Updated, started);
   bool is_to_compare = false;
   {
     const std::lock_guard lock(mutex_);
     is_to_compare = queue_.compare.contains(tenant);
   }
   if (updated && !is_to_compare) return {};
-  if (held && at_most && size_of(*held->snapshot) > *at_most) throw TooLarge{};
+  if (before && at_most && size_of(*before) > *at_most) throw TooLarge{};
   auto whole = build_whole(tenant, at_most);
   if (!whole) return fail(whole.error());
   if (updated) compare(tenant, updated, *whole);
@@ -262,12 +263,13 @@ Result<Publisher::Next> Publisher::update(const TenantId& tenant, const Next& fr
   const auto changes = store_.authorization_changes(tenant, from->revision());
   if (!changes && (changes.error().code == Errc::Unavailable || changes.error().code == Errc::NotFound)) return fail(changes.error());
   if (!changes) return failed(changes.error());
-  if (!*changes) return Next();
-  if ((*changes)->to == from->revision()) return from;
-  auto next = rbac::update(*from, **changes);
+  const auto& known = *changes;
+  if (!known) return Next();
+  if (known->to == from->revision()) return from;
+  auto next = rbac::update(*from, *known);
   if (!next) return failed(next.error());
   if (!*next) return Next();
-  if (const auto good = options_.check(**next, &**changes); !good) return failed(good.error());
+  if (const auto good = options_.check(**next, &*known); !good) return failed(good.error());
   return std::move(*next);
 }
 
