@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "rbac/self_check.hpp"
 #include "rbac/snapshot.hpp"
 
 namespace {
@@ -187,6 +188,78 @@ void snapshot_figures() {
   figure("snapshot_bytes_per_membership", (whole - no_members) / static_cast<double>(kWhole.edges), 64, "B");
   figure("snapshot_build_peak", peak / whole, 1.6, "x");
   figure("snapshot_kept_after_freeing", left / whole, 0.1, "x");
+}
+
+// ---- the next snapshot ---------------------------------------------------------------------------------------------------------------
+
+/// A hundred changes as a sync brings them: new names, people who leave or come, memberships, some bindings of groups.
+AuthorizationChanges hundred_changes(const Size& size, const Revision& from, std::uint64_t round) {
+  AuthorizationChanges out;
+  out.from = from;
+  out.to = {.epoch = from.epoch, .number = from.number + 1};
+  std::mt19937_64 random(1'000 + round);
+  const auto below = [&](std::uint64_t n) { return random() % n; };
+  const auto touch = [&](std::uint64_t id, const std::string& prefix, bool active) {
+    const Name name(id - 1);
+    out.principals.push_back({id});
+    out.holders.push_back({id});
+    out.users.push_back({{id}, prefix + name.username, name.email, active, false});
+  };
+  const auto stride = size.users / 50;
+  for (std::uint64_t i = 0; i < 50; ++i) touch(1 + i * stride + below(stride), i < 30 ? fmt::format("r{}", round) : "", i < 30);
+  for (std::uint64_t i = 0; i < 10; ++i) touch(size.users + 1 + 10 * round + i, "", true);
+  for (std::uint64_t i = 0; i < 30; ++i)
+    out.edges.push_back({.group = {kFirstGroup + i * (size.groups / 30)}, .member = {1 + below(size.users)}, .there = i % 3 != 0});
+  for (std::uint64_t i = 0; i < 10; ++i) {
+    const auto at = (i + 10 * round) % std::min(size.roles, size.groups);
+    out.holders.push_back({kFirstGroup + at});
+    out.bindings.push_back({.id = {2'000'000 + 10 * round + i},
+                            .role = {kFirstRole + below(size.roles)},
+                            .principal = {PrincipalType::Group, {kFirstGroup + at}},
+                            .ns = ns_of(below(kNamespaces)),
+                            .expires_at = {},
+                            .source = {},
+                            .created_at = {},
+                            .created_by = {}});
+  }
+  return out;
+}
+
+/// From the changes in memory to the snapshot that may be published, self-check included. What the store needs for telling them, and the
+/// way to a check, is measured by bench_store.
+void update_figures() {
+  constexpr Size kWhole{.users = 1'000'000, .groups = 50'000, .edges = 1'000'000, .roles = 1'000};
+  constexpr int kRounds = 9;
+  const double before = memory("VmRSS");
+  auto snapshot = build(kWhole);
+  const double whole = memory("VmRSS") - before;
+  std::vector<double> all, checks;
+  double peak = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    const auto changes = hundred_changes(kWhole, snapshot->revision(), static_cast<std::uint64_t>(round));
+    forget_peak();
+    const auto start = SteadyClock::now();
+    auto next = rbac::update(*snapshot, changes);
+    const auto updated = SteadyClock::now();
+    if (!next || !*next) {
+      std::fprintf(stderr, "%s\n", next ? "worn out" : next.error().what.c_str());
+      std::exit(2);
+    }
+    if (const auto good = rbac::self_check(**next, &changes); !good) {
+      std::fprintf(stderr, "%s\n", good.error().what.c_str());
+      std::exit(2);
+    }
+    all.push_back(seconds_since(start) * 1e3);
+    checks.push_back(seconds_since(updated) * 1e3);
+    peak = std::max(peak, memory("VmHWM") - before);
+    snapshot = *next;
+  }
+  std::sort(all.begin(), all.end());
+  std::sort(checks.begin(), checks.end());
+  std::printf("100 changes in 1,000,000 users: %.1f ms (best %.1f, worst %.1f), of it self-check %.1f ms; afterwards %.1f MiB\n",
+              all[kRounds / 2], all.front(), all.back(), checks[kRounds / 2], (memory("VmRSS") - before) / 1048576);
+  figure("snapshot_update_100_in_1m", all[kRounds / 2], 50, "ms");
+  figure("snapshot_update_peak", peak / whole, 2.0, "x");
 }
 
 // ---- cost of a check -----------------------------------------------------------------------------------------------------------------
@@ -519,6 +592,7 @@ void explain_figures() {
 
 int main() {
   snapshot_figures();  // first, while the process is small and its memory is easy to read
+  update_figures();
   check_figures();
   casbin_figures();
   bindings_figures();

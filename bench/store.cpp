@@ -1,5 +1,6 @@
-// What the store costs: a first load of USERS people, USERS/20 groups and about 10 members a group through Stage, then reading it back.
-// Usage: bench_store [USERS] [--plain]. Prints seconds and the CPU seconds of the PostgreSQL backend that did it.
+// What the store costs: a first load of USERS people, USERS/20 groups and about 10 members a group through Stage, then reading it back,
+// then runs of 100 changes until checks are answered from them. Usage: bench_store [USERS] [--plain]. Prints seconds and the CPU seconds of
+// the PostgreSQL backends that did it.
 
 #include <fmt/format.h>
 
@@ -7,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "daemon/sync/publisher.hpp"
 #include "schema/postgres/postgres_store.hpp"
 #include "tests/support/postgres.hpp"
 
@@ -106,10 +108,13 @@ int main(int argc, char** argv) try {
   };
 
   Stopwatch watch(server.pid());
+  PrincipalId first_user, first_group;
   {
     const auto work = claim();
     auto stage = must(store->begin_stage(work.lease, {.eager = eager}));
     const auto first = must(store->reserve_principal_ids(users + groups));
+    first_user = {first};
+    first_group = {first + users};
     UserRecord user;
     for (std::uint64_t i = 0; i < users; ++i) {
       user.id.value = uuid(i);
@@ -177,6 +182,51 @@ int main(int argc, char** argv) try {
   watch.lap("user by name");
   must(store->users(acme, {.limit = 100, .cursor = "", .query = "user09"}));
   watch.lap("users, first page of a prefix");
+
+  // From the commit of 100 changes to the snapshot that answers with them, as on the daemon that made them and as on another one.
+  sync::Snapshots here, there;
+  sync::Publisher local(*store, here, rbac::Catalogue::built_in(), {.listen = false}), remote(*store, there, rbac::Catalogue::built_in());
+  must(local.start());
+  must(remote.start());
+  watch.lap("two snapshots from all rows");
+  for (std::uint64_t round = 0; round < 7; ++round) {
+    const auto work = claim();
+    auto stage = must(store->begin_stage(work.lease, {}));
+    UserRecord user;
+    for (std::uint64_t i = 0; i < 50; ++i) {
+      const auto number = (round * 50 + i) * (users / 1'000) % users;
+      user.id.value = uuid(number);
+      user.username = fmt::format("user{:07}", number);
+      user.email = fmt::format("user{:07}.{}@acme.example", number, round);
+      must(stage->user({.kind = ChangeKind::Changed,
+                        .id = PrincipalId{first_user.value + number},
+                        .external_id = user.id.value,
+                        .content_hash = round + 1,
+                        .before_hash = 0,
+                        .leaving = Leaving::None,
+                        .reason = "changed in the directory",
+                        .user = &user,
+                        .group = nullptr}));
+      must(stage->edge({.kind = ChangeKind::EdgeAdded,
+                        .group = PrincipalId{first_group.value + 1 + i},
+                        .member = {PrincipalType::User, PrincipalId{first_user.value + number}},
+                        .group_external_id = uuid(users + 1 + i),
+                        .member_external_id = user.id.value,
+                        .reason = "listed as a member"}));
+    }
+    const auto applied = must(stage->apply(end()));
+    const auto committed = std::chrono::steady_clock::now();
+    local.changed(acme);
+    const auto visible = [&](sync::Snapshots& snapshots) {
+      if (!snapshots.wait_for(acme, applied.revision, committed + std::chrono::seconds(30))) throw std::runtime_error("it never came");
+      return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - committed).count();
+    };
+    const auto at_home = visible(here), elsewhere = visible(there);
+    fmt::print("100 changes are visible {:.1f} ms after their commit, on the other daemon {:.1f} ms (both on this machine)\n", at_home,
+               elsewhere);
+  }
+  local.stop();
+  remote.stop();
   fmt::print("rows read: held {}, authorization {}\n", held.rows, rows.rows);
   fmt::print("{}\n", server.query(database,
                                   "SELECT relname, pg_size_pretty(pg_total_relation_size(oid)) FROM pg_class WHERE relnamespace = "

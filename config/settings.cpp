@@ -488,7 +488,7 @@ std::vector<std::string> warnings(const Config& config) {
   return found;
 }
 
-std::uint32_t connections_needed(const Config& config) { return config.database.connections + 2 * config.sync.workers + 1 + 3; }
+std::uint32_t connections_needed(const Config& config) { return config.database.connections + 2 * config.sync.workers + 1 + 3 + 1; }
 
 std::string effective(const Config& config) {
   std::string out, section;

@@ -13,7 +13,8 @@ namespace {
 /// Rows arrive in any order within the phases AuthorizationSink names; the snapshot is the same for all of them.
 class Compiler final : public Builder {
  public:
-  Compiler(std::shared_ptr<const Catalogue> catalogue, TimePoint as_of) : as_of_(micros(as_of)), masks_(t_.masks) {
+  Compiler(std::shared_ptr<const Catalogue> catalogue, TimePoint as_of) : masks_(t_.masks) {
+    t_.as_of = micros(as_of);
     t_.catalogue = std::move(catalogue);
     t_.extras.push_back({});
   }
@@ -34,21 +35,18 @@ class Compiler final : public Builder {
     attempt([&] {
       principal(PrincipalType::User, id, (active ? kActive : 0) | (super_admin ? kSuperAdmin : 0), username, email);
       ++t_.users;
-      keys_ += (username.empty() ? 0U : 1U) + (email.empty() ? 0U : 1U);
     });
   }
   void group(PrincipalId id, std::string_view folded_name, std::string_view name, bool active) override {
     attempt([&] {
       principal(PrincipalType::Group, id, active ? kActive : 0, folded_name, name);
       ++t_.groups;
-      keys_ += 1;
     });
   }
   void service_account(PrincipalId id, std::string_view name, bool enabled) override {
     attempt([&] {
       principal(PrincipalType::ServiceAccount, id, enabled ? kActive : 0, name, {});
       ++t_.service_accounts;
-      keys_ += 1;
     });
   }
 
@@ -117,15 +115,16 @@ class Compiler final : public Builder {
       settle_namespaces();
       settle_roles();
       settle_bindings();
-      flatten(t_, masks_, as_of_);
-      t_.masks.shrink();
-      t_.index_keys(keys_);
+      flatten(t_, masks_);
+      t_.masks.shrink(spare_of(t_.masks.size()));
+      t_.index_keys();
       for (const auto& permission : t_.catalogue->permissions()) {
         PairMask mask{};
         for (std::size_t pair = permission.first_pair; pair < permission.first_pair + permission.actions.size(); ++pair)
           mask[pair / 64] |= std::uint64_t{1} << (pair % 64);
         t_.permission_masks.push_back(mask);
       }
+      t_.whole = t_.sizes();
     });
     if (!problem_.empty()) return fail(Errc::Internal, "compiling revision {}: {}", text(t_.revision), problem_);
     return std::make_shared<const CompiledSnapshot>(std::move(t_));
@@ -171,14 +170,14 @@ class Compiler final : public Builder {
   void seal() {
     if (sealed_) return;
     sealed_ = true;
-    t_.texts.shrink();
+    t_.texts.shrink(spare_of(t_.texts.size()));
     t_.ids.shrink();
     t_.records.shrink();
     t_.states.shrink();
     if (!in_order_) put_in_order();
     t_.by_id.make(t_.ids.size());
     for (std::uint32_t number = 0; number < t_.ids.size(); ++number) {
-      t_.set_number(t_.records[number], number);
+      t_.set_rank(t_.records[number], number - t_.first_of(type_of(t_.states[number])));
       const auto id = t_.ids[number];
       if (!t_.by_id.insert(t_.hash_of(id), number, [&](std::uint32_t held) { return t_.ids[held] == id; }).second)
         return refuse("principal {} comes twice", id);
@@ -264,17 +263,15 @@ class Compiler final : public Builder {
       return a.principal != b.principal ? a.principal < b.principal : a.id < b.id;
     });
     t_.bindings.shrink();
-    t_.extras.shrink();
+    t_.extras.shrink(spare_of(t_.extras.size()));
   }
 
   Tables t_;
-  const Micros as_of_;
   Masks masks_;
   Counts announced_;
   std::string problem_;
   bool sealed_ = false, in_order_ = true;
   std::pair<int, std::uint64_t> last_place_{};
-  std::size_t keys_ = 0;
   Array<Edge> edges_;
   PrincipalId last_group_;
   std::optional<std::uint32_t> last_number_;

@@ -19,6 +19,11 @@ class Namespaces {
 
   /// The nearest node that covers `ns`; 0 when only the tenant does. Never mistakes a.bc for something below a.b (R28).
   [[nodiscard]] std::uint32_t resolve(std::string_view ns) const noexcept;
+  /// The node of exactly this namespace; 0 when there is none.
+  [[nodiscard]] std::uint32_t exactly(std::string_view ns) const noexcept {
+    const auto node = resolve(ns);
+    return node != 0 && text(node) == ns ? node : 0;
+  }
   [[nodiscard]] std::uint32_t parent(std::uint32_t node) const noexcept { return parents_[node]; }
   [[nodiscard]] bool covers(std::uint32_t ancestor, std::uint32_t node) const noexcept {
     while (node > ancestor) node = parents_[node];

@@ -35,13 +35,21 @@ void Interner::grow() {
   slots_ = std::move(next);
 }
 
-Masks::Masks(Array<PairMask>& masks) : masks_(masks) { (void)number(kNothing); }
+Masks::Masks(Array<PairMask>& masks) : masks_(masks) {
+  for (std::uint32_t held = 0; held < this->size(); ++held)
+    interner_.number(hash_of((*this)[held]), [&](std::uint32_t other) { return (*this)[other] == (*this)[held]; }, [&] { return held; });
+  (void)number(kNothing);
+}
 
-std::uint32_t Masks::number(const PairMask& mask) {
+std::uint64_t Masks::hash_of(const PairMask& mask) const {
   auto hash = seed_;
   for (const auto word : mask) hash = mix(hash, word);
+  return finish(hash);
+}
+
+std::uint32_t Masks::number(const PairMask& mask) {
   return interner_.number(
-      finish(hash), [&](std::uint32_t held) { return masks_[held] == mask; },
+      hash_of(mask), [&](std::uint32_t held) { return (*this)[held] == mask; },
       [&] {
         masks_.push_back(mask);
         return static_cast<std::uint32_t>(masks_.size() - 1);
@@ -52,39 +60,53 @@ namespace {
 
 class Flattening {
  public:
-  Flattening(Tables& tables, Masks& masks, Micros as_of) : t_(tables), masks_(masks), as_of_(as_of) {
+  /// Of everybody, or of some.
+  Flattening(Tables& tables, Masks& masks, const std::vector<bool>* again) : t_(tables), masks_(masks), again_(again) {
     // Most tenants need a few words a principal. A directory can also ask for the impossible: 50,000 groups in one chain, each bound
     // to a namespace of its own, would be 1.2 billion words. Beyond these limits a principal gets kWalkProfile: slower, as exact.
     const std::uint64_t rows = t_.size() + t_.parents.size() + t_.bindings.size();
     most_words_ = std::min<std::uint64_t>((1U << 20) + 8 * rows, kProfileBits);
     most_work_ = (1U << 24) + 32 * rows;
+    if (again_ != nullptr) return;
     t_.mask_words = static_cast<std::uint32_t>(std::max<std::size_t>(1, (t_.catalogue->pairs() + 63) / 64));
-    t_.profiles.assign(kWalkProfile + 1 + std::tuple_size_v<PairMask>, {});
+    t_.profiles.assign(kFirstProfile, {});
     t_.profiles[kWalkProfile].first = kWalk;
   }
 
   void run() {
     profile_of_group_.assign(t_.groups, kEmptyProfile);
     group_active_.assign(t_.groups, 0);
-    for (std::uint32_t group = 0; group < t_.groups; ++group) group_active_[group] = (t_.states[t_.users + group] & kActive) != 0;
+    for (std::uint32_t group = 0; group < t_.groups; ++group) {
+      const auto state = std::as_const(t_.states)[t_.users + group];
+      group_active_[group] = (state & kActive) != 0;
+      if (!is_due(t_.users + group)) profile_of_group_[group] = state & kProfileBits;
+    }
     knot_groups();
-    for (std::uint32_t group = 0; group < t_.groups; ++group) place(t_.users + group, profile_of_group_[group]);
-    const auto* binding = t_.bindings.begin();
+    for (std::uint32_t group = 0; group < t_.groups; ++group)
+      if (is_due(t_.users + group)) place(t_.users + group, profile_of_group_[group]);
+    const auto bindings = std::span(std::as_const(t_.bindings).begin(), t_.bindings.size());
+    auto binding = bindings.begin();
     for (std::uint32_t number = 0; number < t_.size(); ++number) {
-      const auto* first = binding;
-      while (binding != t_.bindings.end() && binding->principal == number) ++binding;
-      if (t_.is_group(number) || (t_.states[number] & kActive) == 0) continue;
+      if (t_.is_group(number) || !is_due(number)) continue;
+      while (binding != bindings.end() && binding->principal < number) ++binding;
+      const auto first = binding;
+      while (binding != bindings.end() && binding->principal == number) ++binding;
+      if ((t_.states[number] & kActive) == 0) {
+        place(number, kEmptyProfile);
+        continue;
+      }
       begin_sum();
       add_parents(number);
       add_bindings({first, binding});
       place(number, close_sum());
     }
-    t_.profiles.shrink();
-    t_.validities.shrink();
-    t_.profile_count = interner_.size() + 1;
+    t_.profiles.shrink(spare_of(t_.profiles.size()));
+    t_.validities.shrink(spare_of(t_.validities.size()));
+    t_.profile_count = again_ == nullptr ? interner_.size() + 1 : t_.profile_count + interner_.size();
   }
 
  private:
+  [[nodiscard]] bool is_due(std::uint32_t number) const { return again_ == nullptr || (*again_)[number]; }
   void place(std::uint32_t number, std::uint32_t profile) { t_.states[number] = (t_.states[number] & ~kProfileBits) | profile; }
 
   /// Tarjan's strongly connected components over "is a member of", without recursion (a directory may nest 50,000 deep). A knot comes
@@ -104,7 +126,7 @@ class Flattening {
       frames.push_back({group, 0});
     };
     for (std::uint32_t root = 0; root < t_.groups; ++root) {
-      if (order[root] != 0 || !group_active_[root]) continue;
+      if (order[root] != 0 || !group_active_[root] || !is_due(t_.users + root)) continue;
       enter(root);
       while (!frames.empty()) {
         auto& frame = frames.back();
@@ -112,7 +134,8 @@ class Flattening {
         const auto above = t_.groups_of(t_.users + group);
         if (frame.next < above.size()) {
           const auto parent = above[frame.next++] - t_.users;
-          if (!group_active_[parent]) continue;  // a suspended group gives nothing and passes nothing on (R9)
+          if (!group_active_[parent]) continue;      // a suspended group gives nothing and passes nothing on (R9)
+          if (!is_due(t_.users + parent)) continue;  // what it gives stands; it is in no knot with one that is due
           if (order[parent] == 0)
             enter(parent);
           else if (is_open[parent])
@@ -156,8 +179,8 @@ class Flattening {
     for (const auto& binding : bindings) {
       const auto& role = t_.roles[binding.role];
       if (role.mask == 0) continue;  // names only pairs the catalogue no longer has: grants nothing (R15)
-      const auto expires = t_.extras[binding.extra].expires;
-      if (expires <= as_of_) {
+      const auto expires = std::as_const(t_.extras)[binding.extra].expires;
+      if (expires <= t_.as_of) {
         validity_.from = std::max(validity_.from, expires);
         continue;
       }
@@ -178,7 +201,7 @@ class Flattening {
     std::uint64_t work = words_.size();
     for (const auto profile : above_) {
       if (profile == kWalkProfile) return kWalkProfile;
-      work += (t_.profiles[profile].first & kCountBits) + 1;
+      work += (held_profile(profile)->first & kCountBits) + 1;
     }
     work_ += work;
     if (work_ > most_work_ || t_.profiles.size() + work + 1 + t_.mask_words > most_words_) return kWalkProfile;
@@ -187,14 +210,19 @@ class Flattening {
     return stored();
   }
 
+  /// Profiles that others share are read, never written.
+  [[nodiscard]] const ProfileWord* held_profile(std::uint32_t at) const { return std::as_const(t_.profiles).data() + at; }
+  [[nodiscard]] const Validity& held_validity(std::uint32_t at) const { return std::as_const(t_.validities)[at]; }
+
   void add_profile(std::uint32_t profile) {
-    const auto head = t_.profiles[profile++];
+    const auto* word = held_profile(profile);
+    const auto head = *word++;
     if ((head.first & kTimed) != 0) {
-      const auto& held = t_.validities[head.second];
+      const auto& held = held_validity(head.second);
       validity_ = {.from = std::max(validity_.from, held.from), .until = std::min(validity_.until, held.until)};
     }
-    for (std::size_t i = 0; i < t_.mask_words; ++i) anywhere_[i] |= std::bit_cast<std::uint64_t>(t_.profiles[profile++]);
-    words_.insert(words_.end(), t_.profiles.begin() + profile, t_.profiles.begin() + profile + (head.first & kCountBits));
+    for (std::size_t i = 0; i < t_.mask_words; ++i) anywhere_[i] |= std::bit_cast<std::uint64_t>(*word++);
+    words_.insert(words_.end(), word, word + (head.first & kCountBits));
   }
 
   /// One word a node.
@@ -231,8 +259,8 @@ class Flattening {
     for (std::size_t i = 0; i < t_.mask_words; ++i) hash = mix(hash, anywhere_[i]);
     for (const auto word : words_) hash = mix(hash, std::bit_cast<std::uint64_t>(word));
     const auto is_same = [&](std::uint32_t held) {
-      const auto* at = t_.profiles.begin() + held;
-      return at->first == count && (!timed || t_.validities[at->second] == validity_) && std::equal(bits, bits + t_.mask_words, at + 1) &&
+      const auto* at = held_profile(held);
+      return at->first == count && (!timed || held_validity(at->second) == validity_) && std::equal(bits, bits + t_.mask_words, at + 1) &&
              std::equal(words_.begin(), words_.end(), at + 1 + t_.mask_words);
     };
     return interner_.number(finish(hash), is_same, [&] {
@@ -247,7 +275,7 @@ class Flattening {
 
   Tables& t_;
   Masks& masks_;
-  const Micros as_of_;
+  const std::vector<bool>* const again_;
   const std::uint64_t seed_ = random_u64();
   std::uint64_t most_words_ = 0, most_work_ = 0, work_ = 0;
   Interner interner_;
@@ -262,6 +290,7 @@ class Flattening {
 
 }  // namespace
 
-void flatten(Tables& tables, Masks& masks, Micros as_of) { Flattening(tables, masks, as_of).run(); }
+void flatten(Tables& tables, Masks& masks) { Flattening(tables, masks, nullptr).run(); }
+void flatten_again(Tables& tables, Masks& masks, const std::vector<bool>& again) { Flattening(tables, masks, &again).run(); }
 
 }  // namespace rosterd::rbac

@@ -32,20 +32,25 @@ class Interner {
   std::size_t used_ = 0;
 };
 
-/// A mask's number in tables.masks; equal masks get the same one. Number 0 is the empty mask.
+/// A mask's number in tables.masks, which may hold some already; equal masks get the same one. Number 0 is the empty mask.
 class Masks {
  public:
   explicit Masks(Array<PairMask>& masks);
   [[nodiscard]] std::uint32_t number(const PairMask& mask);
-  [[nodiscard]] const PairMask& operator[](std::uint32_t number) const { return masks_[number]; }
+  [[nodiscard]] const PairMask& operator[](std::uint32_t number) const { return std::as_const(masks_)[number]; }
 
  private:
+  [[nodiscard]] std::uint64_t hash_of(const PairMask& mask) const;
+  [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(masks_.size()); }
   Array<PairMask>& masks_;
   Interner interner_;
   std::uint64_t seed_ = random_u64();
 };
 
-/// Writes tables.profiles and every principal's place in it, with the bindings alive at `as_of`. The rest of `tables` is complete.
-void flatten(Tables& tables, Masks& masks, Micros as_of);
+/// Writes tables.profiles and every principal's place in it, with the bindings alive at tables.as_of. The rest of `tables` is complete.
+void flatten(Tables& tables, Masks& masks);
+/// The same for some principals (by number) of tables whose other profiles stand: new profiles are added behind the others. Everybody below
+/// one of them is among them.
+void flatten_again(Tables& tables, Masks& masks, const std::vector<bool>& again);
 
 }  // namespace rosterd::rbac

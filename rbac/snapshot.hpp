@@ -198,4 +198,10 @@ class Builder : public AuthorizationSink {
 /// Answers are exact for every instant asked about; they are fastest from `as_of` (else: now) to the next expiry after it.
 [[nodiscard]] std::unique_ptr<Builder> make_builder(std::shared_ptr<const Catalogue> catalogue, TimePoint as_of);
 
+/// The snapshot after `changes`, which begin at the old one's revision: the same as one compiled from all rows, with the same content hash.
+/// What did not change is shared with the old one. Nothing when so much has gathered that is no longer used that all rows should be
+/// compiled again; an error when the changes contradict the old snapshot.
+[[nodiscard]] Result<std::shared_ptr<const Snapshot>> update(const Snapshot& old, const AuthorizationChanges& changes);
+[[nodiscard]] Result<std::shared_ptr<const Snapshot>> update(const Snapshot& old, const AuthorizationChanges& changes, TimePoint as_of);
+
 }  // namespace rosterd::rbac

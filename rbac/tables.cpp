@@ -6,7 +6,7 @@
 namespace rosterd::rbac {
 namespace {
 
-constexpr std::size_t kHead = sizeof(std::uint32_t);  // the number; then each text behind its length
+constexpr std::size_t kHead = sizeof(std::uint32_t);  // the rank; then each text behind its length
 
 /// LEB128: one byte for a text below 128, which nearly every name is.
 void append_length(Array<char>& out, std::size_t length) {
@@ -28,9 +28,10 @@ std::string_view take_text(const char*& at) {
 
 }  // namespace
 
-std::uint32_t Tables::append(std::string_view key, std::string_view second) {
+std::uint32_t Tables::append(std::string_view key, std::string_view second, std::uint32_t rank) {
+  if (texts.size() % 2 != 0) texts.push_back('\0');
   const auto offset = static_cast<std::uint32_t>(texts.size());
-  std::memset(texts.extend(kHead), 0, kHead);
+  std::memcpy(texts.extend(kHead), &rank, kHead);
   for (const auto text : {key, second}) {
     append_length(texts, text.size());
     std::copy(text.begin(), text.end(), texts.extend(text.size()));
@@ -41,14 +42,14 @@ std::uint32_t Tables::append(std::string_view key, std::string_view second) {
 Record Tables::record_at(std::uint32_t offset) const noexcept {
   Record out;
   const char* at = texts.data() + offset;
-  std::memcpy(&out.number, at, kHead);
+  std::memcpy(&out.rank, at, kHead);
   at += kHead;
   out.key = take_text(at);
   out.second = take_text(at);
   return out;
 }
 
-void Tables::set_number(std::uint32_t offset, std::uint32_t number) { std::memcpy(texts.data() + offset, &number, kHead); }
+void Tables::set_rank(std::uint32_t offset, std::uint32_t rank) { std::memcpy(texts.data() + offset, &rank, kHead); }
 
 std::uint64_t Tables::hash_of(std::uint64_t id) const noexcept {
   // Ids are numbers rosterd hands out itself; nobody can choose them, so mixing is enough (the finaliser of SplitMix64).
@@ -71,44 +72,77 @@ Subject Tables::find(PrincipalType type, PrincipalId id) const noexcept {
 
 Subject Tables::find(PrincipalType type, std::string_view folded, std::uint64_t hash) const noexcept {
   if (folded.empty()) return {};
-  std::uint32_t number = 0;
+  std::uint32_t rank = 0;
   const auto* slot = by_key.find(hash, [&](const KeySlot& candidate) {
-    const auto offset = candidate.entry & KeySlot::kRecordBits;
+    const auto offset = candidate.record();
     prefetch_profile(candidate.state);
     __builtin_prefetch(texts.data() + offset);
     __builtin_prefetch(texts.data() + offset + 64);
     const auto record = record_at(offset);
-    number = record.number;
+    rank = record.rank;
     return type_of(candidate.state) == type && ((candidate.entry & KeySlot::kSecond) == 0 ? record.key : record.second) == folded;
   });
   if (slot == nullptr) return {};
   if ((slot->entry & KeySlot::kAmbiguous) != 0) return {.kind = Subject::Ambiguous};
-  return {.kind = Subject::Found, .index = number, .state = slot->state};
+  return {.kind = Subject::Found, .index = first_of(type) + rank, .state = slot->state};
 }
 
-void Tables::index_keys(std::size_t keys) {
-  by_key.make(keys);
-  const auto add = [&](KeySlot slot, std::string_view key) {
-    if (key.empty()) return;
-    const auto type = type_of(slot.state);
-    const auto [held, fresh] = by_key.insert(hash_of(type, key), slot, [&](const KeySlot& candidate) {
-      const auto record = record_at(candidate.entry & KeySlot::kRecordBits);
-      return type_of(candidate.state) == type && ((candidate.entry & KeySlot::kSecond) == 0 ? record.key : record.second) == key;
-    });
-    // Active principals stand before suspended ones; two active ones are ambiguous, whoever else has the key.
-    const bool same = ((held->entry ^ slot.entry) & KeySlot::kRecordBits) == 0;
-    if (fresh || same || (slot.state & kActive) == 0 || (held->entry & KeySlot::kAmbiguous) != 0) return;
-    if ((held->state & kActive) == 0)
-      *held = slot;
+void meet(KeySlot& held, const KeySlot& other) {
+  if ((held.entry & KeySlot::kAmbiguous) == 0 && (other.state & kActive) != 0) {
+    if ((held.state & kActive) == 0)
+      held = other;
     else
-      held->entry |= KeySlot::kAmbiguous;
-  };
-  for (std::uint32_t number = 0; number < size(); ++number) {
-    const auto offset = records[number];
-    const auto record = record_at(offset);
-    add({offset, states[number]}, record.key);
-    if (type_of(states[number]) == PrincipalType::User) add({offset | KeySlot::kSecond, states[number]}, record.second);
+      held.entry |= KeySlot::kAmbiguous;
   }
+  held.entry |= KeySlot::kShared;
+}
+
+void Tables::index_keys() {
+  std::size_t keys = 0;
+  for (std::uint32_t number = 0; number < size(); ++number)
+    each_key(records[number], states[number], [&](const KeySlot&, std::string_view) { ++keys; });
+  by_key.make(keys);
+  for (std::uint32_t number = 0; number < size(); ++number)
+    each_key(records[number], states[number], [&](const KeySlot& slot, std::string_view key) {
+      const auto type = type_of(slot.state);
+      const auto [held, fresh] =
+          by_key.insert(hash_of(type, key), slot, [&](const KeySlot& candidate) { return is_slot_of(candidate, type, key); });
+      const bool same = ((held->entry ^ slot.entry) & KeySlot::kRecordBits) == 0;
+      if (!fresh && !same) meet(*held, slot);
+    });
+}
+
+Tables Tables::successor() const {
+  Tables out;
+  out.revision = revision;
+  out.enabled = enabled;
+  out.as_of = as_of;
+  out.catalogue = catalogue;
+  out.permission_masks = permission_masks;
+  out.users = users;
+  out.groups = groups;
+  out.service_accounts = service_accounts;
+  out.ids = ids.share();
+  out.states = states.share();
+  out.records = records.share();
+  out.texts = texts.share();
+  out.by_id = by_id.share();
+  out.by_key = by_key.share();
+  out.text_hash = text_hash;
+  out.id_seed = id_seed;
+  out.parent_rows = parent_rows.share();
+  out.parents = parents.share();
+  out.roles = roles;
+  out.bindings = bindings.share();
+  out.extras = extras.share();
+  out.namespaces = namespaces;
+  out.masks = masks.share();
+  out.mask_words = mask_words;
+  out.profiles = profiles.share();
+  out.validities = validities.share();
+  out.profile_count = profile_count;
+  out.whole = whole;
+  return out;
 }
 
 std::span<const BindingRow> Tables::bindings_of(std::uint32_t number) const noexcept {

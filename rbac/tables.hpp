@@ -35,13 +35,28 @@ template <class Value>
 class ProbeTable {
  public:
   void make(std::size_t keys) {
-    const auto capacity = keys + keys / 7 + 2;
+    const auto capacity = keys + keys / 7 + 8;
+    used_ = 0;
     tags_.reserve(capacity);
     tags_.assign(capacity, 0);
     values_.reserve(capacity);
     values_.assign(capacity, Value{});
   }
   [[nodiscard]] std::size_t bytes() const { return tags_.bytes() + values_.bytes(); }
+  /// The same slots in the same memory; own() it before it is changed.
+  [[nodiscard]] ProbeTable share() const {
+    ProbeTable out;
+    out.tags_ = tags_.share();
+    out.values_ = values_.share();
+    out.used_ = used_;
+    return out;
+  }
+  void own() {
+    tags_.own();
+    values_.own();
+  }
+  /// Whether so many more keys leave it quick: up to ten elevenths full, forgotten keys included.
+  [[nodiscard]] bool has_room_for(std::size_t more) const { return used_ + more + 1 <= tags_.size() - tags_.size() / 11; }
   void prefetch(std::uint64_t hash) const noexcept {
     const auto slot = home(hash);
     __builtin_prefetch(&tags_[slot]);
@@ -60,7 +75,20 @@ class ProbeTable {
     if (tags_[slot] != 0) return {&values_[slot], false};
     tags_[slot] = tag_of(hash);
     values_[slot] = fresh;
+    ++used_;
     return {&values_[slot], true};
+  }
+  template <class IsIt>
+  [[nodiscard]] Value* find_to_change(std::uint64_t hash, IsIt&& is_it) {
+    const auto slot = locate(hash, is_it);
+    return tags_[slot] == 0 ? nullptr : &values_[slot];
+  }
+  /// The slot stays taken, so that what lies behind it is still found.
+  void forget(const Value* found) { tags_[static_cast<std::size_t>(found - values_.data())] = kForgotten; }
+  template <class Use>
+  void each(Use&& use) {
+    for (std::size_t slot = 0; slot < tags_.size(); ++slot)
+      if (tags_[slot] > kForgotten) use(values_[slot]);
   }
 
  private:
@@ -76,8 +104,10 @@ class ProbeTable {
     }
   }
 
+  static constexpr std::uint8_t kForgotten = 1;
   Array<std::uint8_t> tags_;  ///< 0 = empty
   Array<Value> values_;
+  std::size_t used_ = 0;  ///< slots that are not empty
 };
 
 /// One word of a profile. A profile is a head {count, validity}, the union of everything granted anywhere (mask_words words of
@@ -93,6 +123,7 @@ inline constexpr std::uint32_t kCountBits = kWalk - 1;
 inline constexpr std::uint32_t kAdminGrant = 1U << 31;  ///< of a word's mask: an Admin binding is among the grants
 inline constexpr std::uint32_t kEmptyProfile = 0;       ///< where it starts: nothing granted
 inline constexpr std::uint32_t kWalkProfile = 5;        ///< where it starts: see kWalk
+inline constexpr std::uint32_t kFirstProfile = 10;      ///< where the others start, one behind the other
 
 /// At `from` <= t < `until` the profile is what the bindings give; outside one more or one fewer of them is alive.
 struct Validity {
@@ -123,7 +154,7 @@ struct BindingExtra {
 
 /// A stored principal as its record has it.
 struct Record {
-  std::uint32_t number = 0;
+  std::uint32_t rank = 0;   ///< its number among those of its type
   std::string_view key;     ///< folded username or name
   std::string_view second;  ///< of a user the e-mail, of a group the name as shown
 };
@@ -133,10 +164,19 @@ struct Record {
 struct KeySlot {
   static constexpr std::uint32_t kAmbiguous = 1U << 31;  ///< several active principals have the key
   static constexpr std::uint32_t kSecond = 1U << 30;     ///< the record's second text; else the first
-  static constexpr std::uint32_t kRecordBits = kSecond - 1;
+  static constexpr std::uint32_t kShared = 1U << 29;     ///< several principals have the key, active or not
+  static constexpr std::uint32_t kRecordBits = kShared - 1;
   std::uint32_t entry = 0;
   std::uint32_t state = 0;
+  /// Records start at even places, which makes room for a bit.
+  [[nodiscard]] static std::uint32_t entry_of(std::uint32_t record) { return record >> 1; }
+  [[nodiscard]] std::uint32_t record() const { return (entry & kRecordBits) << 1; }
+  [[nodiscard]] bool is_shared() const { return (entry & kShared) != 0; }
 };
+
+/// Another principal has the key of `held`, too: active principals stand before suspended ones, two active ones are ambiguous, and of
+/// several suspended ones the first stays. Principals come in the order of their numbers.
+void meet(KeySlot& held, const KeySlot& other);
 
 struct Subject {
   enum Kind : std::uint8_t { Unknown, Ambiguous, Found } kind = Unknown;
@@ -147,6 +187,7 @@ struct Subject {
 struct Tables {
   Revision revision;
   bool enabled = true;
+  Micros as_of = kLongAgo;  ///< the instant whose live bindings the profiles are made of
   std::shared_ptr<const Catalogue> catalogue;
   std::vector<PairMask> permission_masks;  ///< by position in the catalogue: all pairs of the permission
 
@@ -175,15 +216,29 @@ struct Tables {
   std::uint64_t profile_count = 0;
   std::unique_ptr<LazyInverse> lazy_inverse = std::make_unique<LazyInverse>();
 
-  static constexpr std::size_t kMaxTexts = KeySlot::kSecond;
+  /// Sizes after the last build from all rows: what an update leaves behind unused is told from them.
+  struct Sizes {
+    std::size_t texts = 0, profiles = 0, masks = 0, extras = 0;
+  };
+  Sizes whole;
+
+  static constexpr std::size_t kMaxTexts = 2UL * KeySlot::kShared;
+
+  [[nodiscard]] Sizes sizes() const { return {texts.size(), profiles.size(), masks.size(), extras.size()}; }
+  /// Tables that share every array with these, for an update.
+  [[nodiscard]] Tables successor() const;
 
   [[nodiscard]] std::uint32_t size() const { return users + groups + service_accounts; }
   [[nodiscard]] bool is_group(std::uint32_t number) const { return number - users < groups; }
+  /// The number of the first principal of a type.
+  [[nodiscard]] std::uint32_t first_of(PrincipalType type) const {
+    return type == PrincipalType::User ? 0 : type == PrincipalType::Group ? users : users + groups;
+  }
   [[nodiscard]] Record record_at(std::uint32_t offset) const noexcept;
   [[nodiscard]] Record record(std::uint32_t number) const noexcept { return record_at(records[number]); }
-  /// Appends a record without its number; gives where it starts.
-  std::uint32_t append(std::string_view key, std::string_view second);
-  void set_number(std::uint32_t offset, std::uint32_t number);
+  /// Appends a record; gives where it starts.
+  std::uint32_t append(std::string_view key, std::string_view second, std::uint32_t rank = 0);
+  void set_rank(std::uint32_t offset, std::uint32_t rank);
 
   [[nodiscard]] std::uint64_t hash_of(PrincipalType type, std::string_view folded) const noexcept {
     return text_hash(folded, text_hash.seed() + static_cast<std::uint64_t>(type));
@@ -205,7 +260,20 @@ struct Tables {
   /// Once the tables are complete.
   [[nodiscard]] const Inverse& inverse() const { return lazy_inverse->of(*this); }
   /// Fills by_key from the records and the finished states; equal keys are settled here once (R7).
-  void index_keys(std::size_t keys);
+  void index_keys();
+  /// The keys of a principal that are not empty, with the slot that says so: `use(KeySlot, std::string_view)`.
+  template <class Use>
+  void each_key(std::uint32_t record_offset, std::uint32_t state, Use&& use) const {
+    const auto held = record_at(record_offset);
+    const auto entry = KeySlot::entry_of(record_offset);
+    if (!held.key.empty()) use(KeySlot{entry, state}, held.key);
+    if (type_of(state) == PrincipalType::User && !held.second.empty()) use(KeySlot{entry | KeySlot::kSecond, state}, held.second);
+  }
+  /// Whether a slot stands for a key.
+  [[nodiscard]] bool is_slot_of(const KeySlot& slot, PrincipalType type, std::string_view key) const noexcept {
+    const auto held = record_at(slot.record());
+    return type_of(slot.state) == type && ((slot.entry & KeySlot::kSecond) == 0 ? held.key : held.second) == key;
+  }
   [[nodiscard]] std::uint64_t bytes() const;
   [[nodiscard]] std::uint64_t content_hash() const;
 };
@@ -230,6 +298,7 @@ class CompiledSnapshot final : public Snapshot {
                                  std::string_view after, std::size_t limit) const override;
   [[nodiscard]] SnapshotStats stats() const noexcept override;
   [[nodiscard]] std::uint64_t content_hash() const override { return t_.content_hash(); }
+  [[nodiscard]] const Tables& tables() const { return t_; }
 
  private:
   Tables t_;

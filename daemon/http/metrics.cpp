@@ -89,6 +89,18 @@ std::string Metrics::expose(Store& store, const sync::Snapshots& snapshots, cons
   auto families = series_->registry.Collect();
   prom::Registry scrape;  // what is read from elsewhere at this moment
   gauge(scrape, "rosterd_snapshots", "Tenants with a published snapshot").Add({}).Set(static_cast<double>(snapshots.size()));
+  auto& made = prom::BuildCounter()
+                   .Name("rosterd_snapshots_made_total")
+                   .Help("Snapshots published by this process, by how they were made")
+                   .Register(scrape);
+  made.Add({{"by", "build"}}).Increment(static_cast<double>(snapshots.counted(sync::Made::Built)));
+  made.Add({{"by", "update"}}).Increment(static_cast<double>(snapshots.counted(sync::Made::Updated)));
+  const auto count = [&](const char* name, const char* help, sync::Made what) {
+    prom::BuildCounter().Name(name).Help(help).Register(scrape).Add({}).Increment(static_cast<double>(snapshots.counted(what)));
+  };
+  count("rosterd_snapshot_self_check_failures_total", "Snapshots that were not published because their self-check failed",
+        sync::Made::CheckFailed);
+  count("rosterd_snapshot_differences_total", "Updated snapshots that differed from the daily build from all rows", sync::Made::Differed);
   if (const auto ended = sync.runs_ended()) {
     auto& runs = prom::BuildCounter().Name("rosterd_runs_total").Help("Runs that ended in this process, by outcome").Register(scrape);
     for (std::size_t i = static_cast<std::size_t>(Outcome::Applied); i < ended->size(); ++i)

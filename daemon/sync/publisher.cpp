@@ -18,8 +18,7 @@ class Sized final : public AuthorizationSink {
  public:
   Sized(rbac::Builder& builder, std::optional<std::uint64_t> at_most) : builder_(builder), at_most_(at_most) {}
   void begin(const Revision& revision, bool tenant_enabled, std::uint64_t users, std::uint64_t groups, std::uint64_t edges) override {
-    objects = users + groups + edges;
-    if (at_most_ && objects > *at_most_) throw TooLarge{};
+    if (at_most_ && users + groups + edges > *at_most_) throw TooLarge{};
     builder_.begin(revision, tenant_enabled, users, groups, edges);
   }
   void user(PrincipalId id, std::string_view username, std::string_view email, bool active, bool super_admin) override {
@@ -33,12 +32,15 @@ class Sized final : public AuthorizationSink {
   void role(const Role& role) override { builder_.role(role); }
   void binding(const Binding& binding) override { builder_.binding(binding); }
 
-  std::uint64_t objects = 0;
-
  private:
   rbac::Builder& builder_;
   const std::optional<std::uint64_t> at_most_;
 };
+
+std::uint64_t size_of(const rbac::Snapshot& snapshot) {
+  const auto stats = snapshot.stats();
+  return stats.users + stats.groups + stats.edges;
+}
 
 }  // namespace
 
@@ -60,6 +62,14 @@ std::optional<TenantId> Publisher::Queue::take(bool only_small) {
   return tenant;
 }
 
+void Publisher::Queue::forget(const TenantId& tenant) {
+  known.erase(tenant);
+  failing.erase(tenant);
+  large.erase(tenant);
+  updated.erase(tenant);
+  compare.erase(tenant);
+}
+
 void Publisher::Queue::built(const TenantId& tenant) {
   building.erase(tenant);
   if (waiting.erase(tenant) > 0) add(tenant);
@@ -68,7 +78,7 @@ void Publisher::Queue::built(const TenantId& tenant) {
 // ---- threads --------------------------------------------------------------------------------------------------------------------
 
 Publisher::Publisher(Store& store, Snapshots& snapshots, std::shared_ptr<const rbac::Catalogue> catalogue, PublisherOptions options)
-    : store_(store), snapshots_(snapshots), catalogue_(std::move(catalogue)), options_(options) {}
+    : store_(store), snapshots_(snapshots), catalogue_(std::move(catalogue)), options_(std::move(options)) {}
 
 Publisher::~Publisher() { stop(); }
 
@@ -90,12 +100,17 @@ Result<void> Publisher::start(const std::stop_token& stop, const Progress& progr
   for (const bool only_small : {false, true})
     builders_.emplace_back([this, only_small](const std::stop_token& end) { build(end, only_small); });
   follower_ = std::jthread([this](const std::stop_token& end) { follow(end); });
+  if (options_.listen)
+    listener_ = std::jthread(
+        [this](const std::stop_token& end) { store_.follow_revisions(end, [this](const Store::TenantRevision* one) { hear(one); }); });
   return {};
 }
 
 void Publisher::stop() {
+  listener_.request_stop();
   follower_.request_stop();
   for (auto& builder : builders_) builder.request_stop();
+  if (listener_.joinable()) listener_.join();
   if (follower_.joinable()) follower_.join();
   builders_.clear();  // joins
 }
@@ -152,8 +167,23 @@ void Publisher::follow(const std::stop_token& stop) {
       log::info("publisher.store_back");
     away_ = !looked;
     std::unique_lock lock(mutex_);
-    wake_.wait_until(lock, stop, looked_.load() + options_.poll, [] { return false; });
+    wake_.wait_until(lock, stop, looked_.load() + options_.poll, [this] { return look_now_; });
+    look_now_ = false;
   }
+}
+
+/// Word of a commit, mostly of another daemon: our own have been published by then, or are about to be.
+void Publisher::hear(const Store::TenantRevision* one) {
+  if (one == nullptr) {
+    {
+      const std::lock_guard lock(mutex_);
+      look_now_ = true;
+    }
+    wake_.notify_all();
+    return;
+  }
+  const auto published = snapshots_.find(one->tenant);
+  if (!published || published->snapshot->revision() < one->revision) changed(one->tenant);
 }
 
 Result<void> Publisher::look() {
@@ -168,11 +198,14 @@ Result<void> Publisher::look() {
   for (const auto& one : *revisions) {
     gone.erase(one.tenant);
     const auto published = snapshots_.find(one.tenant);
-    if (published && published->snapshot->revision() >= one.revision) {
-      snapshots_.confirm(one.tenant);
-      continue;
-    }
+    const bool is_current = published && published->snapshot->revision() >= one.revision;
+    if (is_current) snapshots_.confirm(one.tenant);
     const std::lock_guard lock(mutex_);
+    if (is_current) {
+      const auto updated = queue_.updated.find(one.tenant);
+      if (updated == queue_.updated.end() || Steady::now() - updated->second < options_.whole_every) continue;
+      queue_.compare.insert(one.tenant);
+    }
     queue_.known.insert(one.tenant);
     const auto failing = queue_.failing.find(one.tenant);
     // What a build in progress does not bring, the next look finds.
@@ -185,9 +218,7 @@ Result<void> Publisher::look() {
     snapshots_.forget(tenant);
     {
       const std::lock_guard lock(mutex_);
-      queue_.known.erase(tenant);
-      queue_.failing.erase(tenant);
-      queue_.large.erase(tenant);
+      queue_.forget(tenant);
     }
     log::info("snapshot.forgotten", {log::field("tenant", tenant.value)});
   }
@@ -198,36 +229,111 @@ Result<void> Publisher::look() {
 
 Result<void> Publisher::publish(const TenantId& tenant, std::optional<std::uint64_t> at_most) {
   const auto started = Steady::now();
+  const auto published = snapshots_.find(tenant);
+  const Next before = published ? published->snapshot : nullptr;
+  Next updated;
+  if (before) {
+    auto next = update(tenant, before);
+    if (!next) return fail(next.error(), "reading what changed in {}", tenant.value);
+    updated = std::move(*next);
+  }
+  if (updated && updated == before) snapshots_.confirm(tenant);
+  if (updated && updated != before) put(tenant, updated, Made::Updated, started);
+  bool is_to_compare = false;
+  {
+    const std::lock_guard lock(mutex_);
+    is_to_compare = queue_.compare.contains(tenant);
+  }
+  if (updated && !is_to_compare) return {};
+  if (before && at_most && size_of(*before) > *at_most) throw TooLarge{};
+  auto whole = build_whole(tenant, at_most);
+  if (!whole) return fail(whole.error());
+  if (updated) compare(tenant, updated, *whole);
+  put(tenant, std::move(*whole), Made::Built, started);
+  return {};
+}
+
+Result<Publisher::Next> Publisher::update(const TenantId& tenant, const Next& from) {
+  const auto failed = [&](const Error& error) -> Next {
+    snapshots_.count(Made::CheckFailed);
+    log::error("snapshot.self_check_failed",
+               {log::field("tenant", tenant.value), log::field("made_by", "update"), log::field("error", error.what)});
+    return nullptr;
+  };
+  const auto changes = store_.authorization_changes(tenant, from->revision());
+  if (!changes && (changes.error().code == Errc::Unavailable || changes.error().code == Errc::NotFound)) return fail(changes.error());
+  if (!changes) return failed(changes.error());
+  const auto& known = *changes;
+  if (!known) return Next();
+  if (known->to == from->revision()) return from;
+  auto next = rbac::update(*from, *known);
+  if (!next) return failed(next.error());
+  if (!*next) return Next();
+  if (const auto good = options_.check(**next, &*known); !good) return failed(good.error());
+  return std::move(*next);
+}
+
+Result<Publisher::Next> Publisher::build_whole(const TenantId& tenant, std::optional<std::uint64_t> at_most) {
   const auto builder = rbac::make_builder(catalogue_);
   Sized sink(*builder, at_most);
   if (auto ok = store_.load_authorization(tenant, sink); !ok) return fail(ok.error(), "loading the authorization of {}", tenant.value);
-  {
-    const std::lock_guard lock(mutex_);
-    if (sink.objects > options_.small)
-      queue_.large.insert(tenant);
-    else
-      queue_.large.erase(tenant);
-  }
   auto snapshot = builder->finish();
   if (!snapshot) return fail(snapshot.error(), "compiling the snapshot of {}", tenant.value);
-  const auto revision = (*snapshot)->revision();
-  const auto stats = (*snapshot)->stats();
-  if (!snapshots_.publish(tenant, std::move(*snapshot))) return {};
-  if (stats.bytes >= kTrimAbove) malloc_trim(0);
+  if (const auto good = options_.check(**snapshot, nullptr); !good) {
+    snapshots_.count(Made::CheckFailed);
+    log::error("snapshot.self_check_failed",
+               {log::field("tenant", tenant.value), log::field("made_by", "build"), log::field("error", good.error().what)});
+    return fail(good.error(), "checking the snapshot of {}", tenant.value);
+  }
+  return std::move(*snapshot);
+}
+
+/// P3: what many updates gave and what all rows give must be the same. Both are brought to one revision first.
+void Publisher::compare(const TenantId& tenant, Next updated, Next whole) {
+  for (int tries = 0; tries < 3 && updated->revision() != whole->revision(); ++tries) {
+    auto& older = updated->revision() < whole->revision() ? updated : whole;
+    auto next = update(tenant, older);
+    if (!next || !*next) return;
+    older = std::move(*next);
+  }
+  if (updated->revision() != whole->revision()) return;  // changes all the time: tomorrow again
+  const auto by_updates = updated->content_hash(), by_rows = whole->content_hash();
+  if (by_updates == by_rows) return;
+  snapshots_.count(Made::Differed);
+  log::error("snapshot.differs",
+             {log::field("tenant", tenant.value), log::field("revision", text(whole->revision())),
+              log::field("updated", fmt::format("{:016x}", by_updates)), log::field("built", fmt::format("{:016x}", by_rows))});
+}
+
+void Publisher::put(const TenantId& tenant, Next snapshot, Made how, Steady::time_point started) {
+  const auto revision = snapshot->revision();
+  const auto stats = snapshot->stats();
+  const bool is_published = snapshots_.publish(tenant, std::move(snapshot));
+  {
+    const std::lock_guard lock(mutex_);
+    if (how == Made::Built) {
+      queue_.large.erase(tenant);
+      queue_.updated.erase(tenant);
+      queue_.compare.erase(tenant);
+    } else {
+      queue_.updated.try_emplace(tenant, Steady::now());
+    }
+  }
+  if (!is_published) return;
+  snapshots_.count(how);
+  if (how == Made::Built && stats.bytes >= kTrimAbove) malloc_trim(0);
   log::info("snapshot.published",
-            {log::field("tenant", tenant.value), log::field("revision", text(revision)), log::field("users", stats.users),
+            {log::field("tenant", tenant.value), log::field("revision", text(revision)),
+             log::field("made_by", how == Made::Built ? "build" : "update"), log::field("users", stats.users),
              log::field("groups", stats.groups), log::field("edges", stats.edges), log::field("bindings", stats.bindings),
              log::field("bytes", stats.bytes), log::field("ms", std::chrono::duration_cast<Millis>(Steady::now() - started).count())});
-  return {};
 }
 
 /// A tenant that cannot be published keeps its old snapshot, whose age says so, and is tried again when it changes or after a while.
 void Publisher::note(const TenantId& tenant, const Result<void>& published) {
   std::unique_lock lock(mutex_);
   if (!published && published.error().code == Errc::NotFound) {
-    queue_.known.erase(tenant);
-    queue_.failing.erase(tenant);
-    queue_.large.erase(tenant);
+    queue_.forget(tenant);
     lock.unlock();
     snapshots_.forget(tenant);
     return;

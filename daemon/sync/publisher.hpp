@@ -1,7 +1,8 @@
 #pragma once
-// Revisions come in (a commit here, a poll for commits elsewhere), published snapshots go out. Two builders, one of which takes small
-// tenants only: a right that is revoked in a small tenant never waits for a million users elsewhere, and memory peaks at one large snapshot
-// beside its predecessor. How a snapshot is compiled is rbac's business, who reads it daemon/http's.
+// Revisions come in (a commit here, word of a commit elsewhere, a poll for what was not heard), published snapshots go out, each looked at
+// before. A snapshot comes from its predecessor and what changed, where that can be told, else from all rows. Two builders, one of which
+// leaves large tenants' rows to the other: a right that is revoked never waits for a million users elsewhere, and memory peaks at one large
+// snapshot beside its predecessor. How a snapshot is compiled is rbac's business, who reads it daemon/http's.
 
 #include <array>
 #include <atomic>
@@ -17,13 +18,20 @@
 
 #include "daemon/sync/snapshots.hpp"
 #include "rbac/catalogue.hpp"
+#include "rbac/self_check.hpp"
 #include "schema/core/clock.hpp"
 #include "schema/store/store.hpp"
 
 namespace rosterd::sync {
 
+/// As rbac::self_check.
+using SelfCheck = std::function<Result<void>(const rbac::Snapshot&, const AuthorizationChanges*)>;
+
 struct PublisherOptions {
   Millis poll{1'000};
+  bool listen = true;                          ///< for revisions of other daemons; the poll finds them without
+  Millis whole_every{std::chrono::hours(24)};  ///< updated snapshots are compared with a build from all rows
+  SelfCheck check = [](const rbac::Snapshot& snapshot, const AuthorizationChanges* changes) { return rbac::self_check(snapshot, changes); };
   std::uint64_t small = 50'000;  ///< users, groups and memberships up to which a tenant is small: a tenth of a second to build
 };
 
@@ -54,8 +62,10 @@ class Publisher {
     std::array<std::deque<TenantId>, kLanes> lanes;
     std::set<TenantId> waiting;  ///< in a lane, or to be put there when the build in progress has ended
     std::set<TenantId> building;
-    std::set<TenantId> large;  ///< by what they held last
-    std::set<TenantId> known;  ///< exist, as far as we know
+    std::set<TenantId> large;                        ///< to be built from more rows than the small builder takes
+    std::set<TenantId> known;                        ///< exist, as far as we know
+    std::map<TenantId, Steady::time_point> updated;  ///< whose snapshot is not from all rows, and since when
+    std::set<TenantId> compare;                      ///< for whom it is time to compare it
     struct Failure {
       Steady::time_point again;
       Millis pause;
@@ -65,13 +75,22 @@ class Publisher {
     void add(const TenantId& tenant);
     [[nodiscard]] std::optional<TenantId> take(bool only_small);
     void built(const TenantId& tenant);
+    void forget(const TenantId& tenant);
   };
 
   void follow(const std::stop_token& stop);
+  void hear(const Store::TenantRevision* one);
   void build(const std::stop_token& stop, bool only_small);
   /// One look at all revisions.
   [[nodiscard]] Result<void> look();
+  using Next = std::shared_ptr<const rbac::Snapshot>;
+  /// Makes the next snapshot and publishes it. Throws TooLarge instead of building from more rows than `at_most`.
   [[nodiscard]] Result<void> publish(const TenantId& tenant, std::optional<std::uint64_t> at_most);
+  /// `from` brought up to date: itself when nothing has changed, nothing when all rows are needed.
+  [[nodiscard]] Result<Next> update(const TenantId& tenant, const Next& from);
+  [[nodiscard]] Result<Next> build_whole(const TenantId& tenant, std::optional<std::uint64_t> at_most);
+  void compare(const TenantId& tenant, Next updated, Next whole);
+  void put(const TenantId& tenant, Next snapshot, Made how, Steady::time_point started);
   void note(const TenantId& tenant, const Result<void>& published);
 
   Store& store_;
@@ -80,10 +99,12 @@ class Publisher {
   const PublisherOptions options_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  Queue queue_;        // under mutex_
-  bool away_ = false;  // of the thread that looks: the store; reported already
+  Queue queue_;            // under mutex_
+  bool look_now_ = false;  // under mutex_: something may have been missed
+  bool away_ = false;      // of the thread that looks: the store; reported already
   std::atomic<Steady::time_point> looked_{Steady::now()};
   std::array<std::atomic<Steady::time_point>, kLanes> began_{Steady::time_point::max(), Steady::time_point::max()};  // of the builders
+  std::jthread listener_;
   std::jthread follower_;
   std::vector<std::jthread> builders_;
 };

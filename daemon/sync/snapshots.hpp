@@ -2,6 +2,8 @@
 // The published snapshot of every tenant. The publisher puts the next one in with one pointer exchange, readers take it once per
 // request and keep it as long as they need; the old one is freed when nobody reads it any more.
 
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <map>
@@ -22,6 +24,14 @@ struct Published {
   std::chrono::steady_clock::time_point seen{};  ///< last successful look at the tenant's revision
 };
 
+/// What became of snapshots that were to be published, for /metrics.
+enum class Made : std::uint8_t {
+  Built,        ///< from all rows
+  Updated,      ///< from its predecessor and what changed
+  CheckFailed,  ///< did not pass its self-check, or could not be updated: not published
+  Differed,     ///< the daily build gave another snapshot than the updates had
+};
+
 class Snapshots {
  public:
   /// None for a tenant without a published snapshot.
@@ -36,11 +46,14 @@ class Snapshots {
   void confirm(const TenantId& tenant);
   void forget(const TenantId& tenant);
   [[nodiscard]] std::size_t size() const;
+  void count(Made made) { ++made_[static_cast<std::size_t>(made)]; }
+  [[nodiscard]] std::uint64_t counted(Made made) const { return made_[static_cast<std::size_t>(made)]; }
 
  private:
   mutable std::shared_mutex mutex_;
   mutable std::condition_variable_any published_;
   std::map<TenantId, Published, std::less<>> by_tenant_;
+  std::array<std::atomic<std::uint64_t>, 4> made_{};
 };
 
 }  // namespace rosterd::sync

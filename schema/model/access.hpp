@@ -161,4 +161,42 @@ class AuthorizationSink {
   virtual void binding(const Binding& binding) = 0;
 };
 
+/// What changed in a tenant from one revision to another: whom and what it touched, with the rows as they are at `to`, all of one moment.
+/// What was touched and has no row is gone: with a principal its memberships and bindings, with a role its bindings.
+struct AuthorizationChanges {
+  struct User {
+    PrincipalId id;
+    std::string username, email;
+    bool active = true, super_admin = false;
+  };
+  struct Group {
+    PrincipalId id;
+    std::string folded_name, name;
+    bool active = true;
+  };
+  struct ServiceAccount {
+    PrincipalId id;
+    std::string name;
+    bool enabled = true;
+  };
+  struct Edge {
+    PrincipalId group, member;
+    bool there = true;  ///< a membership now, from whichever source
+  };
+
+  Revision from, to;
+  bool tenant_enabled = true;
+  std::vector<PrincipalId> principals;  ///< touched; each once
+  std::vector<User> users;
+  std::vector<Group> groups;
+  std::vector<ServiceAccount> service_accounts;
+  std::vector<Edge> edges;            ///< touched; each once
+  std::vector<RoleId> touched_roles;  ///< each once
+  std::vector<Role> roles;
+  std::vector<PrincipalId> holders;  ///< whose bindings were touched, all of `principals` among them; each once
+  std::vector<Binding> bindings;     ///< all bindings of the holders
+  // How many the tenant has in all, where counting them is cheap.
+  std::optional<std::uint64_t> role_count, binding_count;
+};
+
 }  // namespace rosterd

@@ -7,8 +7,9 @@ namespace rosterd {
 
 using namespace postgres;
 
-PostgresStore::PostgresStore(std::shared_ptr<Pool> pool, std::shared_ptr<Pool> leases, std::shared_ptr<Pool> snapshots, GrantJudge judge)
-    : pool_(std::move(pool)), leases_(std::move(leases)), snapshots_(std::move(snapshots)), judge_(std::move(judge)) {}
+PostgresStore::PostgresStore(std::shared_ptr<Pool> pool, std::shared_ptr<Pool> leases, std::shared_ptr<Pool> snapshots, GrantJudge judge,
+                             std::string listen_on)
+    : pool_(std::move(pool)), leases_(std::move(leases)), snapshots_(std::move(snapshots)), judge_(std::move(judge)), listen_on_(std::move(listen_on)) {}
 PostgresStore::~PostgresStore() = default;
 
 void PostgresStore::limit_calls(Millis longest) {
@@ -65,8 +66,9 @@ Result<std::unique_ptr<Store>> PostgresStore::open(const StoreOptions& options, 
   auto snapshots = pool;
   snapshots.name += "-snapshots";
   snapshots.size = 3;  // two builders, and the look at all revisions
+  auto listen_on = connection_string(pool.url, pool.connect_timeout, pool.statement_timeout, pool.name + "-revisions");
   return std::make_unique<PostgresStore>(std::make_shared<Pool>(pool, watch), std::make_shared<Pool>(std::move(leases), watch),
-                                         std::make_shared<Pool>(std::move(snapshots), watch), options.judge);
+                                         std::make_shared<Pool>(std::move(snapshots), watch), options.judge, std::move(listen_on));
 }
 
 }  // namespace rosterd

@@ -33,7 +33,7 @@ class PostgresStore final : public Store {
   /// when `stop` is requested meanwhile, which also ends a migration in progress (it is rolled back).
   [[nodiscard]] static Result<std::unique_ptr<Store>> open(const StoreOptions& options, const std::stop_token& stop = {});
   PostgresStore(std::shared_ptr<postgres::Pool> pool, std::shared_ptr<postgres::Pool> leases, std::shared_ptr<postgres::Pool> snapshots,
-                GrantJudge judge);
+                GrantJudge judge, std::string listen_on);
   ~PostgresStore() override;
 
   void limit_calls(Millis longest) override;
@@ -132,6 +132,12 @@ class PostgresStore final : public Store {
   // authorization.cpp
   Result<void> load_authorization(const TenantId& tenant, AuthorizationSink& sink) override;
 
+  // authorization_changes.cpp
+  Result<std::optional<AuthorizationChanges>> authorization_changes(const TenantId& tenant, const Revision& since) override;
+
+  // listener.cpp
+  void follow_revisions(const std::stop_token& stop, const std::function<void(const TenantRevision*)>& heard) override;
+
   // reads.cpp
   Result<Page<User>> users(const TenantId& tenant, const PageRequest& page) override;
   Result<User> user(const TenantId& tenant, std::string_view key) override;
@@ -201,6 +207,7 @@ class PostgresStore final : public Store {
   // What requests must not keep waiting, however many of them wait for a tenant themselves: heartbeats, and what checks are answered from.
   std::shared_ptr<postgres::Pool> leases_, snapshots_;
   const GrantJudge judge_;
+  const std::string listen_on_;  // connection string of the line on which revisions are heard
 };
 
 }  // namespace rosterd

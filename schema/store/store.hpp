@@ -319,12 +319,19 @@ class Store : public Administration, public Accounts, public AuditLog {
 
   // rbac
   [[nodiscard]] virtual Result<void> load_authorization(const TenantId& tenant, AuthorizationSink& sink) = 0;
+  /// What has changed since the tenant stood at `since`; none when it cannot be told, or is so much that reading everything is quicker.
+  /// Never reads the tenant's rows beyond what changed.
+  [[nodiscard]] virtual Result<std::optional<AuthorizationChanges>> authorization_changes(const TenantId& tenant,
+                                                                                          const Revision& since) = 0;
   struct TenantRevision {
     TenantId tenant;
     Revision revision;
   };
   /// Of every tenant; a tenant that is missing has been deleted.
   [[nodiscard]] virtual Result<std::vector<TenantRevision>> revisions() = 0;
+  /// Hears of revisions when they are committed, by whichever daemon, until `stop`: on a connection of its own, which is made again as
+  /// often as it is lost. `heard` gets each, or none when some may have been missed (a connection was made): look at all of them then.
+  virtual void follow_revisions(const std::stop_token& stop, const std::function<void(const TenantRevision*)>& heard) = 0;
 
   // reads for the API. `key` is an id text, or a name (user: username or e-mail), folded by the store; ambiguous names are Conflict.
   [[nodiscard]] virtual Result<Page<User>> users(const TenantId& tenant, const PageRequest& page) = 0;

@@ -180,5 +180,28 @@ TEST(TwoDaemons, ACommitOfOneIsAnsweredByTheOtherWithinASecondOrTwo) {
   EXPECT_TRUE(wait_until([&] { return second.api().get(path).body.value("allowed", true) == false; }, Milliseconds(3'000)));
 }
 
+TEST(TwoDaemons, WithoutPostgresqlBothAnswerFromWhatTheyKnowUpToTheConfiguredAgeK6) {
+  World world({.people = 5, .daemon = {.max_snapshot_age = "4s"}, .own_postgres = true});
+  world.first_sync();
+  Daemon second(world.database, world.token, {.max_snapshot_age = "4s"});
+  second.start();
+  const auto path = "/v1/tenants/acme/check?subject=user:u0004&permission=FLOW&action=READ";
+  for (auto* daemon : {world.daemon.get(), &second}) ASSERT_EQ(daemon->api().get(path).body["allowed"], true);
+
+  world.postgres().stop();
+  for (auto* daemon : {world.daemon.get(), &second}) {
+    const auto answer = daemon->api().get(path);
+    EXPECT_EQ(answer.status, 200) << answer.body.dump();
+    EXPECT_EQ(answer.body["allowed"], true);
+    EXPECT_TRUE(answer.headers.contains("rosterd-snapshot-age"));
+    EXPECT_EQ(daemon->api().patch("/v1/tenants/acme", {{"name", "Other"}}).status, 503) << "writes are refused at once";
+  }
+  for (auto* daemon : {world.daemon.get(), &second})
+    EXPECT_TRUE(wait_until([&] { return daemon->api().get(path).status == 503; })) << "and what is too old is not answered from";
+  world.postgres().start();
+  for (auto* daemon : {world.daemon.get(), &second})
+    EXPECT_TRUE(wait_until([&] { return daemon->api().get(path).status == 200; }, Milliseconds(20'000))) << daemon->log();
+}
+
 }  // namespace
 }  // namespace rosterd::e2e

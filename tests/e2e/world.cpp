@@ -15,9 +15,9 @@ Daemon::Daemon(const test::Database& database, std::string token, DaemonOptions 
   port_ = test::free_port();
   url_ = fmt::format("http://127.0.0.1:{}", port_);
   dir_.write("first-admin.json", json{{"email", "root@example.com"}, {"token", token_}}.dump());
-  dir_.write("rosterd.toml",
-             fmt::format(R"([server]
+  dir_.write("rosterd.toml", fmt::format(R"([server]
 listen = "127.0.0.1:{}"
+max_snapshot_age = "{}"
 [state]
 directory = "{}"
 [database]
@@ -34,8 +34,9 @@ shutdown_deadline = "2s"
 [setup]
 credential_file = "{}"
 )",
-                         port_, dir_.file("state"), database.app_url, database.owner_url, options.workers, options.lease_heartbeat,
-                         options.lease_expiry, options.operation_timeout, options.connect_timeout, dir_.file("first-admin.json")));
+                                         port_, options.max_snapshot_age, dir_.file("state"), database.app_url, database.owner_url,
+                                         options.workers, options.lease_heartbeat, options.lease_expiry, options.operation_timeout,
+                                         options.connect_timeout, dir_.file("first-admin.json")));
 }
 
 void Daemon::start() {

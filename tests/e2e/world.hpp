@@ -24,6 +24,7 @@ struct DaemonOptions {
   std::string lease_expiry = "2s";
   std::string operation_timeout = "3s";
   std::string connect_timeout = "2s";
+  std::string max_snapshot_age = "1m";
   int workers = 2;
 };
 

@@ -1,6 +1,6 @@
 #pragma once
-// A tenant as plain lists, and the decision straight from the rules of rbac.md: no ids, no masks, no tables, no order of evaluation that
-// saves anything. What the compiled snapshot answers is compared with it. Also the small helpers the tests of this folder share.
+// A tenant as plain lists, and the decision straight from the rules of rbac.md (rbac/reference.hpp) on them. What the compiled snapshot
+// answers is compared with it. Also the small helpers the tests of this folder share.
 
 #include <gtest/gtest.h>
 
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "rbac/reference.hpp"
 #include "rbac/snapshot.hpp"
 
 namespace rosterd::rbac {
@@ -57,6 +58,8 @@ struct World {
   [[nodiscard]] std::optional<Principal> principal(std::uint64_t id) const;
 };
 
+[[nodiscard]] Role row_of(const WorldRole& role);
+[[nodiscard]] Binding row_of(const World& world, const WorldBinding& binding);
 /// Hands the rows over as a store does.
 void feed(const World& world, AuthorizationSink& sink);
 /// The same rows in another order.
