@@ -1,10 +1,10 @@
 #include "tests/fuzz/ground.hpp"
 
+#include <absent_store.hpp>  // made from schema/store/store.hpp by absent_store.cmake
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "absent_store.hpp"
 #include "daemon/http/handlers.hpp"
 #include "daemon/http/json.hpp"
 #include "daemon/http/openapi.hpp"
