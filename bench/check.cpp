@@ -460,8 +460,19 @@ double measure_shapes(const char* what, std::vector<Shape>& shapes) {
   return most / least;
 }
 
+/// What others are asked about the same shape, with the answers: {"roles":100,"questions":[["user5","data0",true]]}.
+void write_questions(const std::string& path, std::uint64_t roles, const Shape& shape) {
+  std::ofstream out(path);
+  out << fmt::format(R"({{"roles":{},"questions":[)", roles);
+  const auto at = SystemClock().now();
+  for (const auto& one : shape.asked)
+    out << fmt::format(R"({}["{}","{}",{}])", &one == shape.asked.data() ? "" : ",", one.key, one.ns,
+                       shape.snapshot->check(one.question(at)).allowed);
+  out << "]}\n";
+}
+
 /// Casbin's RBAC benchmark: ten users a role, each role may read one thing; check-api.md §1 has what others need for it.
-void casbin_figures() {
+void casbin_figures(const char* folder) {
   std::mt19937_64 random(11);
   std::vector<Shape> shapes;
   for (const std::uint64_t roles : {100, 1'000, 10'000}) {
@@ -478,6 +489,7 @@ void casbin_figures() {
       const auto data = random() % 2 == 0 ? user / 10 : random() % roles;
       shape.asked.push_back({fmt::format("user{}", user), fmt::format("data{}", data), "FLOW", "READ"});
     }
+    if (folder != nullptr) write_questions(fmt::format("{}/casbin-{}.json", folder, roles), roles, shape);
     shapes.push_back(std::move(shape));
   }
   const double growth = measure_shapes("Casbin's sizes", shapes);
@@ -590,11 +602,12 @@ void explain_figures() {
 
 }  // namespace
 
-int main() {
+/// An argument is the folder for the questions about Casbin's shapes.
+int main(int argc, char** argv) {
   snapshot_figures();  // first, while the process is small and its memory is easy to read
   update_figures();
   check_figures();
-  casbin_figures();
+  casbin_figures(argc > 1 ? argv[1] : nullptr);
   bindings_figures();
   fan_out_figures();
   explain_figures();

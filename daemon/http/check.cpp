@@ -66,6 +66,7 @@ class AskReader : public nlohmann::json_sax<json> {
   bool number_float(number_float_t, const string_t&) override { return wrong("a number"); }
   bool binary(binary_t&) override { return wrong("binary"); }
   bool string(string_t& value) override {
+    if (value.find('\0') != std::string::npos) return stop("a text holds U+0000");
     switch (field_) {
       case Subject:
         asks.back().subject = std::move(value);
@@ -114,6 +115,7 @@ class AskReader : public nlohmann::json_sax<json> {
     return true;
   }
   bool key(string_t& name) override {
+    if (name.find('\0') != std::string::npos) return stop("a member name holds U+0000");
     struct Name {
       std::string_view name;
       Field field;

@@ -10,6 +10,7 @@
 
 #include "daemon/http/app.hpp"
 #include "daemon/http/front.hpp"
+#include "daemon/http/listener.hpp"
 #include "daemon/http/problem.hpp"
 #include "schema/core/log.hpp"
 
@@ -258,9 +259,11 @@ void want_descriptors(std::size_t connections) {
 
 }  // namespace
 
+std::unique_ptr<Answering> make_listener(App& app) { return std::make_unique<Listener>(app); }
+
 struct Server::Parts {
   App app;
-  std::unique_ptr<Listener> listener;
+  std::unique_ptr<Answering> listener;
   std::unique_ptr<Front> front;
   std::uint16_t port = 0;
   bool stopped = false;
@@ -295,7 +298,7 @@ Result<std::unique_ptr<Server>> Server::start(HttpOptions options, HttpServices 
     listening.push_back(std::move(*local));
   }
   want_descriptors(app.options.max_connections);
-  parts->listener = std::make_unique<Listener>(app);
+  parts->listener = make_listener(app);
   auto front = Front::start({.threads = app.options.threads,
                              .max_connections = app.options.max_connections,
                              .limits = {.head = app.options.max_headers, .body = app.options.max_batch_body},

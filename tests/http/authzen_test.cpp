@@ -120,6 +120,52 @@ TEST_F(AuthZenTest, TheRequestIdComesBackA4) {
   people();
   const auto answer = evaluate(ask("grace", "READ", "FLOW", "a"), {{"X-Request-ID", "bfe9eb29-ab87-4ca3-be83-a1d5d8305716"}});
   EXPECT_EQ(answer.header("x-request-id"), "bfe9eb29-ab87-4ca3-be83-a1d5d8305716");
+  EXPECT_EQ(evaluate(json::object(), {{"X-Request-ID", "of-an-error"}}).header("x-request-id"), "of-an-error");
+  EXPECT_EQ(world.nobody().post(base + "/evaluation", {}, {{"X-Request-ID", "of-nobody"}}).header("x-request-id"), "of-nobody");
+}
+
+TEST_F(AuthZenTest, EveryErrorOfAWholeRequestIsAProblemWithAMessageA3) {
+  people();
+  const std::string large(70'000, 'x');
+  const auto body = ask("grace", "READ", "FLOW", "a");
+  auto too_large = body;
+  too_large["context"] = {{"note", large}};
+  const auto ada = world.person("ada");
+  const auto hers = world.tenant_where(ada, R"({"FLOW":["READ"]})");
+  const std::pair<int, Answer> failures[] = {{400, evaluate(json::array())},
+                                             {401, world.nobody().post(base + "/evaluation", body)},
+                                             {403, world.as(ada).post("/t/" + hers + "/access/v1/evaluation", body)},
+                                             {413, evaluate(too_large)}};
+  for (const auto& [status, answer] : failures) {
+    EXPECT_EQ(answer.status, status) << answer.text;
+    EXPECT_EQ(answer.header("content-type"), "application/problem+json");
+    EXPECT_FALSE(answer.body.value("detail", "").empty()) << answer.text;
+    EXPECT_FALSE(answer.body.contains("decision")) << "an error is no denial";
+  }
+  EXPECT_FALSE(failures[1].second.header("www-authenticate").empty());
+}
+
+TEST_F(AuthZenTest, ABatchMayBeLargerThanASingleA13) {
+  people();
+  auto single = ask("grace", "READ", "FLOW", "a");
+  single["context"] = {{"note", std::string(100'000, 'x')}};
+  EXPECT_EQ(evaluate(single).status, 413);
+  json batch = {{"evaluations", json::array({single})}};
+  EXPECT_EQ(evaluate_all(batch).body["evaluations"][0]["decision"], true);
+  batch["context"] = {{"note", std::string(1'000'000, 'x')}};
+  EXPECT_EQ(evaluate_all(batch).status, 413);
+}
+
+TEST_F(AuthZenTest, EveryEndpointWantsIJsonA13) {
+  const std::string deep = R"({"context":)" + std::string(70, '[') + std::string(70, ']') + "}";
+  for (const char* path : {"/evaluation", "/evaluations", "/search/subject", "/search/resource", "/search/action"})
+    for (const std::string& bad :
+         {std::string(R"({"subject":{"type":"user","type":"user","id":"a"}})"), std::string("{\"subject\":{\"type\":\"\xc3\"}}"),
+          std::string(R"({"subject":{"type":"\udc00"}})"), std::string(R"({"subject":{"type":"a\u0000"}})"), deep, std::string("{} {}")}) {
+      const auto answer = world.root().call("POST", base + path, bad, {{"Content-Type", "application/json"}});
+      EXPECT_EQ(answer.status, 400) << path << bad.substr(0, 60);
+      EXPECT_EQ(answer.code(), "invalid_request");
+    }
 }
 
 TEST_F(AuthZenTest, NamesAreMappedAsTheTableSays) {
@@ -133,6 +179,31 @@ TEST_F(AuthZenTest, NamesAreMappedAsTheTableSays) {
   EXPECT_EQ(decision(ask("grace", "*any*", "FLOW", "a")), true);
   EXPECT_EQ(decision(ask("linus", "*any*", "FLOW", "a")), false);
   EXPECT_EQ(decision(ask("grace", "*any*", "NOPE", "a")), false);
+}
+
+TEST_F(AuthZenTest, GroupsAndServiceAccountsAreSubjectsOfTheirOwnType) {
+  const auto team = world.store->create_group(key, "Team", {}).value().value.id;
+  bind("Viewer", {PrincipalType::Group, team}, "a");
+  user("team");
+  world.control->changed(key);
+  const auto decision = [&](const char* type, const char* id) {
+    return evaluate({{"subject", subject(id, type)}, {"action", action("READ")}, {"resource", resource("FLOW", "a.b")}}).text;
+  };
+  EXPECT_EQ(decision("group", "team"), R"({"decision":true})");
+  EXPECT_EQ(decision("user", "team"), R"({"decision":false})");
+  EXPECT_EQ(decision("service_account", "team"), R"({"decision":false})");
+  EXPECT_EQ(decision("Group", "team"), R"({"decision":false})") << "a type has its exact case";
+  const auto found = search("subject", {{"subject", {{"type", "group"}}}, {"action", action("READ")}, {"resource", resource("FLOW", "a")}});
+  EXPECT_EQ(found.body["results"].size(), 1u) << found.text;
+  EXPECT_EQ(found.body["results"][0]["type"], "group");
+}
+
+TEST_F(AuthZenTest, TheTenantIsThatOfThePathAlone) {
+  people();
+  auto body = ask("grace", "READ", "FLOW", "a");
+  for (const char* name : {"tenant", "t", "tenant_id"}) body[name] = "nowhere";
+  body["subject"]["properties"] = {{"tenant", "nowhere"}};
+  EXPECT_EQ(evaluate(body).text, R"({"decision":true})");
 }
 
 TEST_F(AuthZenTest, ReasonsComeOnRequestOnly) {
@@ -242,6 +313,12 @@ TEST_F(AuthZenTest, SearchResultsHaveTypeAndIdAloneA9) {
   EXPECT_EQ(everywhere.text, R"({"results":[{"type":"FLOW","id":"*"},{"type":"FLOW","id":"a"},{"type":"FLOW","id":"a.b"}]})");
   const auto what = search("action", {{"subject", subject("grace")}, {"resource", resource("FLOW", "a")}});
   EXPECT_EQ(what.text, R"({"results":[{"name":"CREATE"},{"name":"READ"},{"name":"UPDATE"},{"name":"DELETE"}]})");
+  EXPECT_EQ(search("resource", {{"subject", subject("grace")}, {"action", action("READ")}, {"resource", resource("FLOW", "zzz")}}).text,
+            where.text)
+      << "an id of what is searched for is ignored";
+  EXPECT_EQ(search("action", {{"subject", subject("grace")}, {"action", action("DELETE")}, {"resource", resource("FLOW", "a")}}).text,
+            what.text)
+      << "and so is an action";
   for (const auto& none :
        {search("subject", {{"subject", {{"type", "robot"}}}, {"action", action("READ")}, {"resource", resource("FLOW", "a")}}),
         search("subject", {{"subject", {{"type", "user"}}}, {"action", action("READ")}, {"resource", resource("FLOW", "No Such")}}),
@@ -326,6 +403,22 @@ TEST_F(AuthZenTest, PagesHaveNoGapsAndTheirTokensNameTheRevisionA11) {
   const auto gone = search("subject", next);
   EXPECT_EQ(gone.status, 400);
   EXPECT_NE(gone.text.find("start again"), std::string::npos) << gone.text;
+}
+
+TEST_F(AuthZenTest, AListThatIsNotEverythingSaysSoWithoutBeingAskedA11) {
+  for (int i = 0; i < 104; ++i) bind("Viewer", {PrincipalType::User, user(fmt::format("u{}", i))}, "a");
+  world.control->changed(key);
+  const json body = {{"subject", {{"type", "user"}}}, {"action", action("READ")}, {"resource", resource("FLOW", "a")}};
+  const auto cut = search("subject", body);
+  ASSERT_EQ(cut.body["results"].size(), 100u) << cut.text;
+  ASSERT_FALSE(cut.body["page"]["next_token"].get<std::string>().empty());
+  auto next = body;
+  next["page"] = {{"token", cut.body["page"]["next_token"]}};
+  const auto rest = search("subject", next);
+  EXPECT_EQ(rest.body["results"].size(), 5u) << "104 and the tenant's creator";
+  EXPECT_EQ(rest.body["page"]["next_token"], "");
+  next["page"] = {{"limit", 1'000'000}};
+  EXPECT_EQ(search("subject", next).body["results"].size(), 105u) << "a limit beyond ours is cut down to it";
 }
 
 /// A small random tenant: nested groups, a cycle, suspended users, bindings everywhere.

@@ -134,6 +134,8 @@ TEST_F(CheckTest, ABatchHasALimitAndAShape) {
   refused(R"({"subject":"user:a","permission":"P","action":"A","colour":1})", "colour");
   refused(R"({"subject":"user:a","permission":"P","action":"A")", "not JSON");
   refused("{\"subject\":\"user:\xff\",\"permission\":\"P\",\"action\":\"A\"}", "not JSON");
+  refused(R"({"subject":"user:a\u0000","permission":"P","action":"A"})", "U+0000");
+  refused(R"({"checks":[{"sub\u0000ject":"user:a"}]})", "U+0000");
   refused(std::string(100'000, '['), "object");
   refused("{\"checks\":" + std::string(100'000, '['), "checks");
 }
