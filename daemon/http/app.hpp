@@ -11,10 +11,12 @@
 
 #include "daemon/http/background.hpp"
 #include "daemon/http/errands.hpp"
+#include "daemon/http/limits.hpp"
 #include "daemon/http/metrics.hpp"
 #include "daemon/http/request.hpp"
 #include "daemon/http/server.hpp"
 #include "daemon/http/short_cache.hpp"
+#include "daemon/http/token_cache.hpp"
 
 namespace rosterd::http {
 
@@ -56,9 +58,11 @@ struct Standing {
 struct App {
   HttpOptions options;
   HttpServices services;
+  TokenCache token_hashes;
   ShortCache<std::shared_ptr<const Caller>> callers;  ///< by token hash
   ShortCache<Standing> standings;                     ///< by tenant and account
   Metrics metrics;
+  Limits limits{metrics};
   std::atomic<bool> ready{false};
   std::atomic<int> tests{0};  ///< connector tests running now
   std::stop_source stopping;
@@ -70,7 +74,9 @@ struct App {
       : options(std::move(http_options)),
         services(std::move(http_services)),
         metrics(routes().size()),
-        waiting(options.threads - std::max<std::size_t>(1, options.threads / 4)) {}
+        waiting(options.threads - std::max<std::size_t>(1, options.threads / 4)) {
+    limits.set(options.rates);
+  }
 };
 
 struct Call {
@@ -80,6 +86,7 @@ struct Call {
   std::string_view request_id;
   std::span<const std::pair<std::string_view, std::string_view>> params;
   const Caller* caller = nullptr;            ///< set unless the route is open
+  std::uint64_t caller_key = 0;              ///< for the limits; of whoever asks, known or not
   TenantId tenant;                           ///< of the path; empty elsewhere
   std::optional<PrincipalId> self;           ///< the user in that tenant the caller's account is linked to
   std::optional<sync::Published> published;  ///< taken once (K8)

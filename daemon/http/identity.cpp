@@ -1,6 +1,7 @@
 #include "daemon/http/identity.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "daemon/http/problem.hpp"
 #include "daemon/http/token.hpp"
@@ -18,14 +19,34 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-Result<TokenLookup> look_up_token(App& app, std::string_view authorization) {
+std::uint64_t key_of(const TokenLookup& token) {
+  std::uint64_t key = 0;
+  std::memcpy(&key, token.hash.data(), std::min(sizeof key, token.hash.size()));
+  return key;
+}
+
+namespace {
+
+Result<std::string> hash_of_token(App& app, std::string_view authorization) {
+  auto known = app.token_hashes.find(authorization);
+  if (!known.empty()) return known;
   constexpr std::string_view kScheme = "Bearer ";
   if (authorization.size() <= kScheme.size() || !equals_ignoring_case(authorization.substr(0, kScheme.size()), kScheme))
     return fail(unauthenticated());
   auto token = authorization.substr(kScheme.size());
   while (token.starts_with(' ')) token.remove_prefix(1);
   if (!plausible(token)) return fail(unauthenticated());
-  TokenLookup out{.hash = token_hash(token, app.services.token_pepper), .hit = {}};
+  auto hash = token_hash(token, app.services.token_pepper);
+  app.token_hashes.put(authorization, hash);
+  return hash;
+}
+
+}  // namespace
+
+Result<TokenLookup> look_up_token(App& app, std::string_view authorization) {
+  auto hash = hash_of_token(app, authorization);
+  if (!hash) return fail(hash.error());
+  TokenLookup out{.hash = std::move(*hash), .hit = {}};
   out.hit = app.callers.find(out.hash);
   if (out.hit && out.hit->refresh) {
     app.background.post([&app, hash = out.hash] {
@@ -60,7 +81,8 @@ Result<std::shared_ptr<const Caller>> ask_for_caller(App& app, const TokenLookup
 }
 
 StandingLookup look_up_standing(App& app, const TenantId& tenant, AccountId account) {
-  StandingLookup out{.tenant = tenant, .account = account, .key = fmt::format("{}/{}", tenant.value, account.value), .hit = {}};
+  StandingLookup out{.tenant = tenant, .account = account, .key = {}, .hit = {}};
+  out.key.append(tenant.value).append("/").append(std::to_string(account.value));
   out.hit = app.standings.find(out.key);
   if (out.hit && out.hit->refresh) {
     app.background.post([&app, key = out.key, tenant, account] {

@@ -15,6 +15,8 @@ struct TokenLookup {
   std::string hash;
   std::optional<ShortCache<std::shared_ptr<const Caller>>::Hit> hit;
 };
+/// By which the limits know him.
+[[nodiscard]] std::uint64_t key_of(const TokenLookup& token);
 /// What the cache knows; Unauthorized for what can be no token (R54: the store never hears of it).
 [[nodiscard]] Result<TokenLookup> look_up_token(App& app, std::string_view authorization);
 /// What the store knows; while it is away, what was known last, for a bounded time (K6).
