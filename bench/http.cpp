@@ -271,8 +271,14 @@ void crowd_figure(const World& world, const std::string& path, const std::string
   figure("http_fresh_beside_2200", wrong == 0 ? took.back() : 1e9, "<=", 50, "ms");
 }
 
-int measure(double seconds, int rounds, const std::vector<int>& connections, bool pause) {
+int measure(double seconds, int rounds, const std::vector<int>& connections, bool pause, std::size_t threads) {
   http::HttpOptions options;
+  options.threads = threads;
+  // As the configuration has them: they are part of what a check costs.
+  options.rates = {.requests = {.count = 2'000, .burst = 4'000},
+                   .checks = {.count = 10'000'000, .burst = 10'000'000},
+                   .explains = {.count = 20, .burst = 200},
+                   .failures = {.count = 20, .burst = 400}};
   options.read_timeout = Millis(60'000);  // the slow ones of the crowd stay
   World world(options);
   world.set_up();
@@ -348,10 +354,12 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", seconds, "of each run of wrk")->capture_default_str();
   app.add_option("--rounds", rounds, "of which the median counts")->capture_default_str();
   app.add_option("--connections", connections, "kept alive, one after the other")->capture_default_str();
+  std::size_t threads = rosterd::http::HttpOptions{}.threads;
+  app.add_option("--threads", threads, "of the server")->capture_default_str();
   app.add_flag("--pause", pause, "only serve, for profilers");
   CLI11_PARSE(app, argc, argv);
   try {
-    return rosterd::measure(seconds, rounds, connections, pause);
+    return rosterd::measure(seconds, rounds, connections, pause, threads);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 2;
