@@ -149,6 +149,11 @@ std::string json_of(const Question& q) {
   return fmt::format(R"({{"subject":"{}","permission":"{}","action":"{}","namespace":"{}"}})", q.subject, q.permission, q.action, q.ns);
 }
 
+std::string authzen_of(const Question& q) {
+  return fmt::format(R"({{"subject":{{"type":"user","id":"{}"}},"action":{{"name":"{}"}},"resource":{{"type":"{}","id":"{}"}}}})",
+                     q.subject.substr(5), q.action, q.permission, q.ns);
+}
+
 // ---- load -------------------------------------------------------------------------------------------------------------------------------
 
 struct Load {
@@ -299,10 +304,11 @@ int measure(double seconds, int rounds, const std::vector<int>& connections, boo
   });
 
   const auto base = "/v1/tenants/" + tenant.value + "/check";
-  std::vector<std::string> paths, singles, batches;
+  std::vector<std::string> paths, singles, batches, evaluations;
   for (const auto& q : questions(1000)) {
     paths.push_back(fmt::format("{}?subject={}&permission={}&action={}&namespace={}", base, q.subject, q.permission, q.action, q.ns));
     singles.push_back(json_of(q));
+    evaluations.push_back(authzen_of(q));
   }
   for (std::size_t i = 0; i + 50 <= singles.size(); i += 50) {
     std::string batch = R"({"checks":[)";
@@ -335,8 +341,13 @@ int measure(double seconds, int rounds, const std::vector<int>& connections, boo
     if (load[0].wrong + load[1].wrong > 0)
       figure(fmt::format("http_wrong_answers_{}", c), static_cast<double>(load[0].wrong + load[1].wrong), "<=", 0, "");
   }
-  const auto load = in_turn(wrk, {posts("single", base, singles, person.token), posts("batch50", base, batches, person.token)}, 8, rounds);
+  const auto load = in_turn(wrk,
+                            {posts("single", base, singles, person.token), posts("batch50", base, batches, person.token),
+                             posts("authzen", "/t/" + tenant.value + "/access/v1/evaluation", evaluations, person.token)},
+                            8, rounds);
   figure("http_batch50_over_one", load[0].per_second / load[1].per_second, "<=", 5, "");
+  figure("http_authzen_over_native", load[2].per_second / load[0].per_second, ">=", 0.7, "");
+  if (load[2].wrong > 0) figure("http_wrong_answers_authzen", static_cast<double>(load[2].wrong), "<=", 0, "");
   crowd_figure(world, paths[0], person.token);
   return g_all_hold ? 0 : 1;
 }

@@ -443,7 +443,7 @@ void Front::keep_door() {
       look_after(now);
     }
     look_at_the_queue(hand, now);
-    if (stopping_ && drained(now)) return;
+    if (stop_begun_ != Steady::time_point{} && drained(now)) return;  // not before the ports are closed, whenever we were told
   }
 }
 
