@@ -47,6 +47,11 @@ std::string Question::json() const {
   return fmt::format(R"({{"subject":"user:{}","permission":"{}","action":"{}","namespace":"{}"}})", user_name(user), permission, action,
                      ns);
 }
+std::string Question::authzen() const {
+  return fmt::format(R"({{"subject":{{"type":"user","id":"{}"}},"action":{{"name":"{}"}},"resource":{{"type":"{}","id":"{}"}}}})",
+                     user_name(user), action, permission, ns);
+}
+
 std::string Question::query() const {
   return fmt::format("subject=user:{}&permission={}&action={}&namespace={}", user_name(user), permission, action, ns);
 }

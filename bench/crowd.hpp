@@ -40,6 +40,7 @@ struct Question {
   std::string permission, action, ns;
   [[nodiscard]] std::string json() const;  ///< as POST …/check takes it
   [[nodiscard]] std::string query() const;
+  [[nodiscard]] std::string authzen() const;  ///< as POST …/access/v1/evaluation takes it
 };
 [[nodiscard]] std::vector<Question> questions(std::size_t count);
 

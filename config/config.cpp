@@ -158,9 +158,10 @@ class Reading {
 
   /// Files that rosterd only reads must be there. One in a folder that this user may not enter is left to the daemon's own user.
   void must_exist(std::string_view setting, const Path& path) {
-    constexpr std::array<std::string_view, 6> kReadOnly{"server.tls_certificate_file",     "server.tls_key_file",
-                                                        "database.password_file",          "database.owner_password_file",
-                                                        "database.embedded.bin_directory", "secrets.token_pepper_file"};
+    constexpr std::array<std::string_view, 7> kReadOnly{"server.tls_certificate_file",  "server.tls_key_file",
+                                                        "server.tls_client_ca_file",    "database.password_file",
+                                                        "database.owner_password_file", "database.embedded.bin_directory",
+                                                        "secrets.token_pepper_file"};
     if (std::find(kReadOnly.begin(), kReadOnly.end(), setting) == kReadOnly.end()) return;
     std::error_code error;
     const auto status = std::filesystem::status(path, error);

@@ -29,16 +29,30 @@ struct Address {
 [[nodiscard]] std::string text(const Address& address);
 [[nodiscard]] bool is_loopback(const Address& address);
 
+/// "2000/s burst 4000": so many each `per`, and after a pause so many at once. A count of 0 is no limit, "off".
+struct Rate {
+  std::uint32_t count = 0;
+  Millis per{1'000};
+  std::uint32_t burst = 0;
+  bool operator==(const Rate&) const = default;
+};
+
 struct Server {
   Address listen;
-  Path unix_socket;                       ///< a socket beside the port
-  std::uint32_t unix_socket_mode = 0660;  ///< who may connect there, as for chmod
-  std::string public_url;                 ///< what clients call us: "https://authz.example.org"
-  std::vector<std::string> proxy_routes;  ///< one line each, read by daemon/http
+  Path unix_socket;                                           ///< a socket beside the port
+  std::uint32_t unix_socket_mode = 0660;                      ///< who may connect there, as for chmod
+  std::string public_url;                                     ///< what clients call us: "https://authz.example.org"
+  std::vector<std::string> proxy_routes;                      ///< one line each, read by daemon/http
+  std::vector<std::string> trusted_proxies;                   ///< one line each, read by daemon/http
+  Rate rate_limit{.count = 2'000, .burst = 4'000};            ///< of one caller, decisions not counted
+  Rate check_rate_limit{.count = 100'000, .burst = 200'000};  ///< of one caller
+  Rate explain_rate_limit{.count = 20, .burst = 200};         ///< of one caller
+  Rate failure_rate_limit{.count = 20, .burst = 400};         ///< of one address: requests without a valid token
   std::uint32_t threads = 32;
   std::uint32_t max_connections = 10'000;
   Path tls_certificate_file;
   Path tls_key_file;
+  Path tls_client_ca_file;  ///< authorities of the certificates that clients may show
   std::uint64_t max_body = 64ull << 10;
   std::uint64_t max_batch_body = 1ull << 20;
   Millis request_timeout{10'000};

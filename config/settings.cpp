@@ -135,6 +135,15 @@ struct Listen {
   static std::string show(const Address& value) { return toml_string(text(value)); }
 };
 
+struct RateOf {
+  static Result<Rate> read(const Value& value) {
+    const auto* given = std::get_if<std::string>(&value);
+    if (given == nullptr) return wrong_kind(value, "a rate in quotes, such as \"2000/s burst 4000\", or \"off\"");
+    return parse_rate(*given);
+  }
+  static std::string show(const Rate& value) { return toml_string(rate_text(value)); }
+};
+
 struct DatabaseUrl {
   bool embedded_allowed;
   Result<std::string> read(const Value& value) const {
@@ -297,8 +306,14 @@ std::vector<Setting> make_settings() {
       row("server.max_connections", Restart, Count{16, 1'000'000}, MEMBER(server.max_connections)),
       row("server.tls_certificate_file", Reload, File{}, MEMBER(server.tls_certificate_file)),
       row("server.tls_key_file", Reload, File{}, MEMBER(server.tls_key_file)),
+      row("server.tls_client_ca_file", Reload, File{}, MEMBER(server.tls_client_ca_file)),
       row("server.public_url", Restart, PublicUrl{}, MEMBER(server.public_url)),
       row("server.proxy_routes", Restart, Lines{"GET /flows/{ns}/{rest...} FLOW READ {ns}"}, MEMBER(server.proxy_routes)),
+      row("server.trusted_proxies", Restart, Lines{"cert:edge.example.org"}, MEMBER(server.trusted_proxies)),
+      row("server.rate_limit", Reload, RateOf{}, MEMBER(server.rate_limit)),
+      row("server.check_rate_limit", Reload, RateOf{}, MEMBER(server.check_rate_limit)),
+      row("server.explain_rate_limit", Reload, RateOf{}, MEMBER(server.explain_rate_limit)),
+      row("server.failure_rate_limit", Reload, RateOf{}, MEMBER(server.failure_rate_limit)),
       row("server.max_body", Restart, Bytes{1 << 10, 1 << 30}, MEMBER(server.max_body)),
       row("server.max_batch_body", Restart, Bytes{1 << 10, 1 << 30}, MEMBER(server.max_batch_body)),
       row("server.request_timeout", Restart, Duration{seconds(1), minutes(10)}, MEMBER(server.request_timeout)),
@@ -418,6 +433,13 @@ std::vector<Problem> contradictions(const Config& config) {
         {{key_missing ? "server.tls_certificate_file" : "server.tls_key_file"},
          fmt::format("stands without server.{}; name both for HTTPS or neither", key_missing ? "tls_key_file" : "tls_certificate_file")});
   }
+  if (!server.tls_client_ca_file.empty() && server.tls_certificate_file.empty())
+    problems.push_back({{"server.tls_client_ca_file"},
+                        "stands without server.tls_certificate_file; clients show certificates to a server that shows one"});
+  if (server.tls_client_ca_file.empty() && std::any_of(server.trusted_proxies.begin(), server.trusted_proxies.end(),
+                                                       [](const std::string& line) { return line.starts_with("cert:"); }))
+    problems.push_back({{"server.trusted_proxies"},
+                        "names a certificate, and without server.tls_client_ca_file nobody is asked for one; name the authority's file"});
   // A heartbeat or two may be lost without the source changing hands.
   if (sync.lease_expiry < 3 * sync.lease_heartbeat)
     problems.push_back(

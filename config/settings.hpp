@@ -43,6 +43,9 @@ void complete(Config& config);
 /// "1048576", 1048576 or "1MiB"; a bare number is bytes.
 [[nodiscard]] Result<std::uint64_t> parse_bytes(std::string_view text);
 [[nodiscard]] std::string bytes_text(std::uint64_t bytes);
+/// "2000/s", "600/m burst 100", "off"; without a burst it is the count.
+[[nodiscard]] Result<Rate> parse_rate(std::string_view text);
+[[nodiscard]] std::string rate_text(const Rate& rate);
 /// InvalidInput for anything that is not a network address with its prefix length and no bits below it.
 [[nodiscard]] Result<void> check_network(std::string_view cidr);
 /// InvalidInput for what cannot be the e-mail address of an account.

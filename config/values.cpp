@@ -84,6 +84,48 @@ std::string bytes_text(std::uint64_t bytes) {
   return fmt::format("{}", bytes);
 }
 
+Result<Rate> parse_rate(std::string_view value) {
+  constexpr std::uint32_t kMost = 10'000'000;
+  const auto refuse = [&] {
+    return fail(Errc::InvalidInput,
+                "'{}' is no rate; write a number each s, m or h and, after it, how many may come at once, such as "
+                "\"2000/s burst 4000\", or \"off\"",
+                value);
+  };
+  if (value == "off") return Rate{};
+  const auto slash = value.find('/');
+  if (slash == std::string_view::npos) return refuse();
+  Rate out;
+  auto rest = value.substr(slash + 1);
+  if (!parse_number(value.substr(0, slash), out.count) || rest.empty()) return refuse();
+  switch (rest.front()) {
+    case 's':
+      out.per = std::chrono::seconds(1);
+      break;
+    case 'm':
+      out.per = std::chrono::minutes(1);
+      break;
+    case 'h':
+      out.per = std::chrono::hours(1);
+      break;
+    default:
+      return refuse();
+  }
+  rest.remove_prefix(1);
+  constexpr std::string_view kBurst = " burst ";
+  out.burst = out.count;
+  if (!rest.empty() && (!rest.starts_with(kBurst) || !parse_number(rest.substr(kBurst.size()), out.burst))) return refuse();
+  if (out.count == 0 || out.burst == 0 || out.count > kMost || out.burst > kMost)
+    return fail(Errc::InvalidInput, "'{}' is out of range; write numbers from 1 to {}, or \"off\"", value, kMost);
+  return out;
+}
+
+std::string rate_text(const Rate& rate) {
+  if (rate.count == 0) return "off";
+  const char unit = rate.per == std::chrono::seconds(1) ? 's' : rate.per == std::chrono::minutes(1) ? 'm' : 'h';
+  return fmt::format("{}/{} burst {}", rate.count, unit, rate.burst);
+}
+
 Result<void> check_network(std::string_view cidr) {
   const auto refuse = [&] {
     return fail(Errc::InvalidInput, "'{}' is not a network; write address/prefix, such as \"10.0.0.0/8\" or \"fd00::/8\"", cidr);

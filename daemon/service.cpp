@@ -59,6 +59,14 @@ Result<std::string> content_without_newline(const config::Path& file) {
   return content;
 }
 
+http::RateLimits rates_of(const config::Server& server) {
+  const auto rate = [](const config::Rate& from) { return http::Rate{.count = from.count, .per = from.per, .burst = from.burst}; };
+  return {.requests = rate(server.rate_limit),
+          .checks = rate(server.check_rate_limit),
+          .explains = rate(server.explain_rate_limit),
+          .failures = rate(server.failure_rate_limit)};
+}
+
 /// RFC 3986 §2.1 for everything that is not plainly harmless.
 std::string percent_encoded(std::string_view text) {
   std::string out;
@@ -268,11 +276,15 @@ Result<void> Service::Parts::open_port() {
   options.unix_socket = server.unix_socket.string();
   options.unix_socket_mode = server.unix_socket_mode;
   options.public_url = server.public_url;
-  for (const auto& line : server.proxy_routes) {
-    auto route = http::parse_proxy_route(line);
-    if (!route) return fail(route.error(), "server.proxy_routes");
-    options.proxy_routes.push_back(std::move(*route));
+  auto routes = http::parse_proxy_routes(server.proxy_routes);
+  if (!routes) return fail(routes.error(), "server.proxy_routes");
+  options.proxy_routes = std::move(*routes);
+  for (const auto& line : server.trusted_proxies) {
+    auto proxy = http::parse_trusted_proxy(line);
+    if (!proxy) return fail(proxy.error(), "server.trusted_proxies");
+    options.trusted_proxies.push_back(std::move(*proxy));
   }
+  options.rates = rates_of(server);
   options.threads = server.threads;
   options.max_connections = server.max_connections;
   options.max_body = server.max_body;
@@ -286,6 +298,7 @@ Result<void> Service::Parts::open_port() {
   options.max_snapshot_age = server.max_snapshot_age;
   options.tls_certificate_file = server.tls_certificate_file.string();
   options.tls_key_file = server.tls_key_file.string();
+  options.tls_client_ca_file = server.tls_client_ca_file.string();
   auto started = http::Server::start(std::move(options), http::HttpServices{.store = *store,
                                                                             .snapshots = snapshots,
                                                                             .sync = *scheduler,
@@ -362,11 +375,16 @@ void Service::reload(const config::Config& next) {
   const auto found = config::changes(current, next);
   log::set_level(next.log.level);
   reload_tls(next.server);
+  parts_->http->set_rates(rates_of(next.server));
   parts_->connections->set_options(connector_options(next));
   parts_->scheduler->set_run_deadline(scheduler_options(next).run_deadline);
   for (const auto& setting : found.need_restart) log::warning("config.needs_restart", {log::field("setting", setting)});
   log::info("config.reloaded", {log::field("changed", fmt::format("{}", fmt::join(found.reloaded, ",")))});
   current.log.level = next.log.level;
+  current.server.rate_limit = next.server.rate_limit;
+  current.server.check_rate_limit = next.server.check_rate_limit;
+  current.server.explain_rate_limit = next.server.explain_rate_limit;
+  current.server.failure_rate_limit = next.server.failure_rate_limit;
   const auto restart_only = current.sync;
   current.sync = next.sync;
   current.sync.workers = restart_only.workers;
@@ -379,11 +397,12 @@ void Service::reload_tls(const config::Server& next) {
   const auto certificate = next.tls_certificate_file.string();
   auto& current = parts_->config.server;
   if (certificate.empty() && current.tls_certificate_file.empty()) return;
-  if (const auto set = parts_->http->set_tls(certificate, next.tls_key_file.string()); !set)
+  if (const auto set = parts_->http->set_tls(certificate, next.tls_key_file.string(), next.tls_client_ca_file.string()); !set)
     return log::error("http.tls_refused", {log::field("certificate", certificate), log::field("error", set.error().what)});
   log::info("http.tls_reloaded", {log::field("certificate", certificate)});
   current.tls_certificate_file = next.tls_certificate_file;
   current.tls_key_file = next.tls_key_file;
+  current.tls_client_ca_file = next.tls_client_ca_file;
 }
 
 void Service::Parts::close_port() {

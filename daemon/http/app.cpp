@@ -42,11 +42,27 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
   });
 }
 
-Result<std::shared_ptr<const Caller>> authenticate(App& app, const Request& request) {
-  const auto token = look_up_request(app, request);
-  if (!token) return fail(token.error());
-  if (token->hit && token->hit->fresh) return token->hit->value;
-  return ask_for_caller(app, *token);
+/// Sets the caller. Some: the answer for whoever has failed to say who he is too often.
+Result<std::optional<Reply>> authenticate(Call& call, std::shared_ptr<const Caller>& caller) {
+  auto& app = call.app;
+  const auto token = look_up_request(app, call.request);
+  if (token && token->hit && token->hit->fresh) {
+    caller = token->hit->value;
+  } else {
+    const auto remote = call.request.remote;
+    // Tokens that were good a while ago are still asked for, lest a flood from behind the same proxy shuts out those who are known.
+    if (!token || !token->hit)
+      if (auto refused = app.limits.look(Limit::Failures, app.limits.key_of(remote), remote)) return refused;
+    auto found = token ? ask_for_caller(app, *token) : fail(token.error());
+    if (!found) {
+      if (found.error().code == Errc::Unauthorized) (void)app.limits.take(Limit::Failures, app.limits.key_of(remote), remote);
+      return fail(found.error());
+    }
+    caller = std::move(*found);
+  }
+  call.caller = caller.get();
+  call.caller_key = key_of(*token);
+  return std::nullopt;
 }
 
 Result<Standing> standing(App& app, const TenantId& tenant, const Caller& caller) {
@@ -66,6 +82,9 @@ bool decides(const Route& route) { return route.path.ends_with("/check") || is_l
 bool answers_from_memory(const Route& route) {
   return decides(route) || route.path == "/healthz" || route.path == "/version" || route.path == "/openapi.json";
 }
+
+/// Whoever watches over the process is to hear about it, however many requests came from his address.
+bool is_unlimited(const Route& route) { return route.path == "/healthz" || route.path == "/readyz"; }
 
 /// R4: whoever is nobody in the tenant hears what he would hear about a tenant that does not exist.
 Result<void> enter_tenant(Call& call) {
@@ -201,13 +220,17 @@ Result<Reply> pass(Call& call, const Route& route) {
   if (const auto ok = acceptable_body(call.app, route, call.request); !ok) return fail(ok.error());
   std::shared_ptr<const Caller> caller;
   if (route.access != Access::Open || (knows_callers(route) && brings_credentials(call.request))) {
-    auto found = authenticate(call.app, call.request);
-    if (!found) return fail(found.error());
+    auto refused = authenticate(call, caller);
+    if (!refused) return fail(refused.error());
+    if (*refused) return std::move(**refused);
     if (!answers_before_password_change(route))
-      if (const auto ready = may_act(**found); !ready) return fail(ready.error());
-    caller = std::move(*found);
-    call.caller = caller.get();
+      if (const auto ready = may_act(*caller); !ready) return fail(ready.error());
+  } else if (!is_unlimited(route)) {
+    call.caller_key = call.app.limits.key_of(call.request.remote);
   }
+  if (!is_unlimited(route))
+    if (auto refused = call.app.limits.take(decides(route) ? Limit::Checks : Limit::Requests, call.caller_key, call.request.remote))
+      return std::move(*refused);
   std::optional<Slots::Slot> slot;
   if (!answers_from_memory(route)) {
     slot = call.app.waiting.take();
@@ -289,8 +312,8 @@ void note(const Request& request, std::string_view id, int route, const Reply& r
   const auto* row = route >= 0 ? &routes()[static_cast<std::size_t>(route)] : nullptr;
   const bool mutation = request.method != "GET" && request.method != "HEAD" && !(row != nullptr && decides(*row));
   // Reads and checks are counted, not logged; to a proxy 401 and 403 are answers like 200.
-  const bool fine = reply.status < 400 || (row != nullptr && row->access == Access::Proxied);
-  if (!failed && !mutation && fine) return;
+  const bool fine = reply.status < 400 || reply.unlogged || (row != nullptr && row->access == Access::Proxied);
+  if (!failed && fine && (!mutation || reply.unlogged)) return;
   const auto path = request.target.substr(0, request.target.find('?'));  // a query may name people
   log::event(failed ? log::Level::Error : log::Level::Info, "http.request",
              {{"method", std::string(request.method)},
@@ -411,6 +434,10 @@ Reply answer(App& app, const Request& request) {
   else
     app.metrics.unrouted(reply.status);
   note(request, id, route, reply, seconds, result ? nullptr : &result.error());
+  if (reply.status >= 500 && faults_are_denials(app.options, request.target)) {  // counted and logged as the fault that it is
+    reply = problem(denied());
+    reply.headers.emplace_back("X-Request-ID", id);
+  }
   return reply;
 }
 

@@ -11,10 +11,12 @@
 
 #include "daemon/http/background.hpp"
 #include "daemon/http/errands.hpp"
+#include "daemon/http/limits.hpp"
 #include "daemon/http/metrics.hpp"
 #include "daemon/http/request.hpp"
 #include "daemon/http/server.hpp"
 #include "daemon/http/short_cache.hpp"
+#include "daemon/http/token_cache.hpp"
 #include "daemon/passwords.hpp"
 
 namespace rosterd::http {
@@ -58,9 +60,11 @@ struct Standing {
 struct App {
   HttpOptions options;
   HttpServices services;
+  TokenCache token_hashes;
   ShortCache<std::shared_ptr<const Caller>> callers;  ///< by token hash
   ShortCache<Standing> standings;                     ///< by tenant and account
   Metrics metrics;
+  Limits limits{metrics};
   std::atomic<bool> ready{false};
   std::atomic<int> tests{0};  ///< connector tests running now
   std::stop_source stopping;
@@ -74,7 +78,9 @@ struct App {
         services(std::move(http_services)),
         metrics(routes().size()),
         passwords(options.accounts.cost),
-        waiting(options.threads - std::max<std::size_t>(1, options.threads / 4)) {}
+        waiting(options.threads - std::max<std::size_t>(1, options.threads / 4)) {
+    limits.set(options.rates);
+  }
 };
 
 struct Call {
@@ -84,6 +90,7 @@ struct Call {
   std::string_view request_id;
   std::span<const std::pair<std::string_view, std::string_view>> params;
   const Caller* caller = nullptr;            ///< set unless the route is open
+  std::uint64_t caller_key = 0;              ///< for the limits; of whoever asks, known or not
   TenantId tenant;                           ///< of the path; empty elsewhere
   std::optional<Principal> self;             ///< in that tenant: the user the caller's account is linked to, or the service account he is
   std::optional<sync::Published> published;  ///< taken once (K8)

@@ -210,6 +210,7 @@ Result<Reply> explained(Call& call, const rbac::Question& question, AskRight& ri
     if (!roles) return fail(roles.error());
     near = *roles;
   }
+  if (auto refused = call.app.limits.take(Limit::Explains, call.caller_key, call.request.remote)) return std::move(*refused);
   const auto& snapshot = *call.published->snapshot;
   const auto why = snapshot.explain(question, {.paths = kMostPaths, .near_misses = near});
   call.app.metrics.check(why.decision.reason);

@@ -1,6 +1,7 @@
 #include "daemon/http/connection.hpp"
 
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -16,9 +17,37 @@ std::string tls_reason() {
   return text;
 }
 
+struct FreeX509 {
+  void operator()(X509* certificate) const { X509_free(certificate); }
+  void operator()(GENERAL_NAMES* names) const { GENERAL_NAMES_free(names); }
+};
+
+std::string text_of(const ASN1_STRING* value) {
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)), static_cast<std::size_t>(ASN1_STRING_length(value))};
+}
+
+/// Of a certificate that was verified; none was shown: none. Lengths are the certificate's own: a NUL inside does not shorten a name.
+std::vector<std::string> names_in_certificate(const SSL* ssl) {
+  const std::unique_ptr<X509, FreeX509> certificate(SSL_get1_peer_certificate(ssl));
+  if (!certificate || SSL_get_verify_result(ssl) != X509_V_OK) return {};
+  std::vector<std::string> out;
+  const std::unique_ptr<GENERAL_NAMES, FreeX509> names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, nullptr, nullptr)));
+  for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
+    const auto* name = sk_GENERAL_NAME_value(names.get(), i);
+    if (name->type == GEN_DNS) out.push_back(text_of(name->d.dNSName));
+    if (name->type == GEN_URI) out.push_back(text_of(name->d.uniformResourceIdentifier));
+  }
+  if (!out.empty()) return out;
+  auto* subject = X509_get_subject_name(certificate.get());
+  if (const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1); at >= 0)
+    out.push_back(text_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at))));
+  return out;
+}
+
 }  // namespace
 
-Result<TlsContext> make_tls_context(const std::string& certificate_file, const std::string& key_file) {
+Result<TlsContext> make_tls_context(const std::string& certificate_file, const std::string& key_file, const std::string& client_ca_file) {
   ERR_clear_error();
   TlsContext context(SSL_CTX_new(TLS_server_method()));
   if (!context) return fail(Errc::Internal, "OpenSSL does not start: {}", tls_reason());
@@ -35,6 +64,18 @@ Result<TlsContext> make_tls_context(const std::string& certificate_file, const s
     return fail(Errc::InvalidInput, "reading the key {}: {}", key_file, tls_reason());
   if (SSL_CTX_check_private_key(context.get()) != 1)
     return fail(Errc::InvalidInput, "the key {} does not belong to {}", key_file, certificate_file);
+  if (client_ca_file.empty()) return context;
+  auto* authorities = SSL_load_client_CA_file(client_ca_file.c_str());
+  if (authorities == nullptr || SSL_CTX_load_verify_locations(context.get(), client_ca_file.c_str(), nullptr) != 1) {
+    sk_X509_NAME_pop_free(authorities, X509_NAME_free);
+    return fail(Errc::InvalidInput, "reading the authorities of clients {}: {}", client_ca_file, tls_reason());
+  }
+  SSL_CTX_set_client_CA_list(context.get(), authorities);  // theirs to free
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  // A resumed session would bring an identity along that was verified hours ago.
+  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET);
+  SSL_CTX_set_num_tickets(context.get(), 0);
   return context;
 }
 
@@ -109,7 +150,9 @@ Connection::Io Connection::handshake() {
   wants_write_ = false;
   ERR_clear_error();
   const int result = SSL_accept(tls_.get());
-  return result == 1 ? Io::Done : tls_result(result);
+  if (result != 1) return tls_result(result);
+  peer_.certificate = names_in_certificate(tls_.get());
+  return Io::Done;
 }
 
 Connection::Io Connection::read(char* into, std::size_t room, std::size_t& count) {

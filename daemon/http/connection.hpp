@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daemon/http/listening.hpp"
 #include "schema/core/clock.hpp"
@@ -24,13 +25,15 @@ struct FreeSsl {
 };
 using TlsContext = std::unique_ptr<SSL_CTX, FreeSsl>;
 
-/// InvalidInput says what is wrong with certificate or key.
-[[nodiscard]] Result<TlsContext> make_tls_context(const std::string& certificate_file, const std::string& key_file);
+/// InvalidInput says what is wrong with which file. With a `client_ca_file` clients are asked for a certificate and may do without.
+[[nodiscard]] Result<TlsContext> make_tls_context(const std::string& certificate_file, const std::string& key_file,
+                                                  const std::string& client_ca_file = {});
 
 /// Who is at the other end.
 struct Peer {
   std::string address;  ///< of TCP; "unix" over the unix socket
   bool unix_socket = false;
+  std::vector<std::string> certificate = {};  ///< DNS names and URIs of the verified client certificate; without any, its common name
 };
 
 /// Bytes that have arrived, in memory that is counted.

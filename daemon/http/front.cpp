@@ -33,6 +33,8 @@ constexpr Millis kLinger{2'000};
 constexpr Millis kSurplusPatience{1'000};
 constexpr Millis kStopPatience{500};  // for requests that have begun to arrive when the end comes
 constexpr Millis kTick{100};
+constexpr Millis kBusyTick{5};     // while requests come
+constexpr Millis kStuck{4};        // a worker who is at one request for longer is not one of those who keep the cores busy
 constexpr int kMostAccepts = 256;  // in a row, before other duties
 
 /// OpenSSL writes without MSG_NOSIGNAL.
@@ -79,7 +81,10 @@ Front::Front(FrontOptions options, std::vector<Listening> listening, TlsContext 
       spare_(::open("/dev/null", O_RDONLY | O_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       door_moved_(Steady::now().time_since_epoch().count()),
-      worker_moved_(door_moved_.load()) {}
+      worker_moved_(door_moved_.load()),
+      least_awake_(std::min<std::size_t>(options.threads, 2 * std::max(1u, std::thread::hardware_concurrency()))),
+      wanted_(least_awake_),
+      busy_since_(std::make_unique<std::atomic<Steady::rep>[]>(options.threads)) {}
 
 Front::~Front() { stop(); }
 
@@ -87,7 +92,7 @@ Result<std::unique_ptr<Front>> Front::start(FrontOptions options, std::vector<Li
   auto parking = Parking::make(options.max_connections + kSurplus, kMarkers);
   if (!parking) return fail(parking.error());
   auto out = std::unique_ptr<Front>(new Front(options, std::move(listening), std::move(tls), answering, std::move(*parking)));
-  for (std::size_t i = 0; i < options.threads; ++i) out->workers_.emplace_back([front = out.get()] { front->work(); });
+  for (std::size_t i = 0; i < options.threads; ++i) out->workers_.emplace_back([front = out.get(), i] { front->work(i); });
   out->door_ = std::jthread([front = out.get()] { front->keep_door(); });
   return out;
 }
@@ -110,15 +115,23 @@ void Front::stop() {
   (void)woken;
   door_.join();  // ends when the connections have
   parking_->quit();
+  {
+    const std::lock_guard lock(rest_mutex_);
+    quitting_ = true;
+  }
+  called_.notify_all();
   workers_.clear();
 }
 
 // ---- workers -------------------------------------------------------------------------------------------------------------------------
 
-void Front::work() {
+void Front::work(std::size_t number) {
   block_sigpipe();
   Hand hand(&buffered_);
+  auto& busy_since = busy_since_[number];
+  ++awake_;
   while (true) {
+    if (awake_.load(std::memory_order_relaxed) > wanted_.load(std::memory_order_relaxed)) rest();
     const auto event = parking_->next(true);
     switch (event.kind) {
       case Parking::Kind::Nothing:
@@ -130,11 +143,42 @@ void Front::work() {
       case Parking::Kind::Quit:
         return;
       case Parking::Kind::Connection:
+        served_at_.store(Steady::now().time_since_epoch().count(), std::memory_order_relaxed);
+        busy_since.store(served_at_, std::memory_order_relaxed);
         serve(*event.place, event.thoroughly, hand);
+        busy_since.store(0, std::memory_order_relaxed);
         break;
     }
     worker_moved_.store(Steady::now().time_since_epoch().count(), std::memory_order_relaxed);
   }
+}
+
+/// Until there are too few.
+void Front::rest() {
+  std::unique_lock lock(rest_mutex_);
+  if (awake_ <= wanted_) return;  // another has gone to rest
+  --awake_;
+  called_.wait(lock, [&] { return awake_ < wanted_ || quitting_; });
+  ++awake_;
+}
+
+/// Calls a worker for each one that is stuck, and lets them go again. True when requests come, so that it is worth looking again soon.
+bool Front::look_after_the_crew(Steady::time_point now) {
+  std::size_t stuck = 0;
+  bool busy = false;
+  for (std::size_t i = 0; i < options_.threads; ++i) {
+    const auto since = busy_since_[i].load(std::memory_order_relaxed);
+    if (since == 0) continue;
+    busy = true;
+    if (Steady::duration(now.time_since_epoch().count() - since) >= kStuck) ++stuck;
+  }
+  const auto wanted = std::min(options_.threads, least_awake_ + stuck);
+  {
+    const std::lock_guard lock(rest_mutex_);
+    wanted_ = wanted;
+  }
+  if (awake_ < wanted) called_.notify_all();
+  return busy || Steady::duration(now.time_since_epoch().count() - served_at_) < kTick;
 }
 
 void Front::serve(Place& place, bool thoroughly, Hand& hand) {
@@ -374,15 +418,17 @@ void Front::keep_door() {
   Hand hand(&buffered_);
   hand.door = true;
   std::vector<pollfd> watched;
+  bool busy = true;
   while (true) {
     watched.assign(1, {.fd = wake_.get(), .events = POLLIN, .revents = 0});
     if (!stopping_)
       for (const auto& one : listening_) watched.push_back({.fd = one.socket(), .events = POLLIN, .revents = 0});
-    const auto tick = stopping_ ? kTick / 5 : parking_->in_use() == 0 ? 10 * kTick : kTick;
+    const auto tick = busy ? kBusyTick : stopping_ ? kTick / 5 : parking_->in_use() == 0 ? 10 * kTick : kTick;
     ::poll(watched.data(), watched.size(), static_cast<int>(tick.count()));
     clear(wake_);
     const auto now = Steady::now();
     door_moved_ = now.time_since_epoch().count();
+    busy = look_after_the_crew(now);
     for (std::size_t i = 1; i < watched.size(); ++i)
       if (watched[i].revents != 0) take_connections(listening_[i - 1]);
     if (stopping_ && stop_begun_ == Steady::time_point{}) {
@@ -397,7 +443,7 @@ void Front::keep_door() {
       look_after(now);
     }
     look_at_the_queue(hand, now);
-    if (stopping_ && drained(now)) return;
+    if (stop_begun_ != Steady::time_point{} && drained(now)) return;  // not before the ports are closed, whenever we were told
   }
 }
 

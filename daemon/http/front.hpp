@@ -5,10 +5,14 @@
 //
 //   the door (one thread)   takes connections, ends those whose time is over, sheds what has waited for too long, ends all of it
 //   workers                 wait in one epoll for whatever connection has something to say, read, have whole requests answered, send
+//
+// Of the workers only as many are awake as the machine can use, and those that have been at one request for long, waiting for the database
+// most likely, beside them: threads that take turns at a core for nothing but their turn cost a busy server a third of what it could do.
 
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -93,7 +97,9 @@ class Front {
   };
 
   Front(FrontOptions options, std::vector<Listening> listening, TlsContext tls, Answering& answering, std::unique_ptr<Parking> parking);
-  void work();
+  void work(std::size_t number);
+  void rest();
+  [[nodiscard]] bool look_after_the_crew(Steady::time_point now);
   void keep_door();
   void end(Place& place, Steady::time_point now);
   [[nodiscard]] bool end_the_longest_silent();
@@ -126,6 +132,7 @@ class Front {
   Descriptor wake_;   // the door
   std::array<std::atomic<Steady::rep>, kMarkers> marked_{};  // when each marker was put in; 0 = it is out
   std::atomic<Steady::rep> door_moved_, worker_moved_;
+  std::atomic<Steady::rep> served_at_{0};  // the last request
   std::atomic<std::uint64_t> shed_{0};
   std::atomic<bool> stopping_{false};
   Steady::time_point stop_begun_{};
@@ -133,6 +140,12 @@ class Front {
   std::uint64_t shed_before_ = 0;
   Steady::time_point shed_at_{}, next_look_{}, next_marker_{};
   std::size_t next_marker_index_ = 0;
+  const std::size_t least_awake_;
+  std::atomic<std::size_t> awake_{0}, wanted_;              // workers that are not at rest, and how many there should be
+  std::unique_ptr<std::atomic<Steady::rep>[]> busy_since_;  // of each worker; 0 = he waits for something to do
+  std::mutex rest_mutex_;
+  std::condition_variable called_;
+  std::atomic<bool> quitting_{false};
   std::vector<std::jthread> workers_;
   std::jthread door_;
 };

@@ -122,6 +122,8 @@ struct ProxyTarget {
 };
 [[nodiscard]] std::optional<ProxyTarget> proxy_target(std::string_view target);
 Result<Reply> proxy(Call& call);  // proxy.cpp
+/// X4: whether this is a request of a proxy that takes a fault for a denial. Any target may be asked about.
+[[nodiscard]] bool faults_are_denials(const HttpOptions& options, std::string_view target);
 
 Result<Reply> healthz(Call& call);  // meta.cpp
 Result<Reply> readyz(Call& call);

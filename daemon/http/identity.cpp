@@ -1,6 +1,7 @@
 #include "daemon/http/identity.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "daemon/http/problem.hpp"
 #include "daemon/http/token.hpp"
@@ -28,16 +29,32 @@ Standing standing_of(const CallingService& service, const TenantId& tenant) {
   return {.exists = true, .self = Principal{PrincipalType::ServiceAccount, service.id}};
 }
 
+std::uint64_t key_of(const TokenLookup& token) {
+  std::uint64_t key = 0;
+  std::memcpy(&key, token.hash.data(), std::min(sizeof key, token.hash.size()));
+  return key;
+}
+
 namespace {
 
 Result<std::optional<Caller>> ask_store(const App& app, const std::string& hash, bool session) {
   return session ? app.services.store.find_session(hash) : app.services.store.find_caller(hash);
 }
 
+Result<std::string> hash_of_secret(App& app, std::string_view secret, SecretKind kind) {
+  auto known = app.token_hashes.find(secret);
+  if (!known.empty()) return known;
+  if (!plausible(secret, kind)) return fail(unauthenticated());
+  auto hash = token_hash(secret, app.services.token_pepper);
+  app.token_hashes.put(secret, hash);
+  return hash;
+}
+
 Result<TokenLookup> look_up_secret(App& app, std::string_view secret) {
-  const bool session = plausible(secret, SecretKind::Session);
-  if (!session && !plausible(secret)) return fail(unauthenticated());
-  TokenLookup out{.hash = token_hash(secret, app.services.token_pepper), .session = session, .hit = {}};
+  const bool session = secret.starts_with("rss_");
+  auto hash = hash_of_secret(app, secret, session ? SecretKind::Session : SecretKind::Token);
+  if (!hash) return fail(hash.error());
+  TokenLookup out{.hash = std::move(*hash), .session = session, .hit = {}};
   out.hit = app.callers.find(out.hash);
   if (out.hit && out.hit->refresh) {
     app.background.post([&app, hash = out.hash, session] {
@@ -114,7 +131,8 @@ Result<std::shared_ptr<const Caller>> ask_for_caller(App& app, const TokenLookup
 }
 
 StandingLookup look_up_standing(App& app, const TenantId& tenant, AccountId account) {
-  StandingLookup out{.tenant = tenant, .account = account, .key = fmt::format("{}/{}", tenant.value, account.value), .hit = {}};
+  StandingLookup out{.tenant = tenant, .account = account, .key = {}, .hit = {}};
+  out.key.append(tenant.value).append("/").append(std::to_string(account.value));
   out.hit = app.standings.find(out.key);
   if (out.hit && out.hit->refresh) {
     app.background.post([&app, key = out.key, tenant, account] {

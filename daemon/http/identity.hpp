@@ -16,6 +16,8 @@ struct TokenLookup {
   bool session = false;  ///< the secret of a session, not an API token
   std::optional<ShortCache<std::shared_ptr<const Caller>>::Hit> hit;
 };
+/// By which the limits know him.
+[[nodiscard]] std::uint64_t key_of(const TokenLookup& token);
 /// What the cache knows; Unauthorized for what can be no token (R54: the store never hears of it).
 [[nodiscard]] Result<TokenLookup> look_up_token(App& app, std::string_view authorization);
 /// The same for a request that a browser sends: `Authorization`, or else the session's cookie. A cookie travels whether or not the user

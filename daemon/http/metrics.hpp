@@ -19,6 +19,8 @@ class SyncControl;
 
 namespace rosterd::http {
 
+enum class Limit;
+
 class Metrics {
  public:
   explicit Metrics(std::size_t routes);
@@ -29,6 +31,7 @@ class Metrics {
   void request(std::size_t route, int status, double seconds);
   void unrouted(int status);
   void check(rbac::Reason reason);
+  void rate_limited(Limit limit);
 
   /// Text exposition format. Series that name tenants and sources only with `tenants`, since they tell who the customers are.
   [[nodiscard]] std::string expose(Store& store, const sync::Snapshots& snapshots, const sync::SyncControl& sync, TimePoint now,

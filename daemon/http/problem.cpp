@@ -36,7 +36,7 @@ constexpr SlugRow kSlugs[] = {
     {"weak_password", 422},     {"unknown_source_type", 422}, {"expires_in_past", 422},        {"secret_required", 422},
     {"too_many_attempts", 429}, {"payload_too_large", 413},   {"unsupported_media_type", 415}, {"length_required", 411},
     {"uri_too_long", 414},      {"headers_too_large", 431},   {"method_not_allowed", 405},     {"binding_immutable", 405},
-    {"not_implemented", 501},   {"request_timeout", 408},
+    {"not_implemented", 501},   {"request_timeout", 408},     {"rate_limited", 429},
 };
 
 const CodeRow& row_of(Errc code) {
@@ -131,5 +131,7 @@ Error no_such_tenant() {
 }
 
 Error unauthenticated() { return {.code = Errc::Unauthorized, .what = "a valid bearer token is needed", .slug = {}}; }
+
+Error denied() { return {.code = Errc::Forbidden, .what = "access is denied", .slug = {}}; }
 
 }  // namespace rosterd::http

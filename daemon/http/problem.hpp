@@ -21,5 +21,7 @@ namespace rosterd::http {
 [[nodiscard]] Error no_such_tenant();
 /// Every failed authentication looks the same (R59).
 [[nodiscard]] Error unauthenticated();
+/// What a proxy hears as a "no". Why is told to nobody there: decisions could be probed for the policy behind them (check-api.md §7).
+[[nodiscard]] Error denied();
 
 }  // namespace rosterd::http

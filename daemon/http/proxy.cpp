@@ -1,11 +1,13 @@
-// The endpoint that nginx and Envoy ask before they let a request through (check-api.md §9). Whatever the proxy sends, the answer
-// is 200 (let it through), 401 (nobody known asks), 403 (no) or 503 (cannot be decided now), within the time a proxy waits.
+// The endpoint that nginx, Envoy and Traefik ask before they let a request through (check-api.md §9). Whatever the proxy sends, the answer
+// is 200 (let it through), 401 (nobody known asks), 403 (no), 429 (too often) or 503 (cannot be decided now), within the time a proxy
+// waits.
 
 #include "daemon/http/handlers.hpp"
 #include "daemon/http/identity.hpp"
 #include "daemon/http/problem.hpp"
 #include "daemon/http/proxy_routes.hpp"
 #include "daemon/http/render.hpp"
+#include "daemon/http/trusted_proxy.hpp"
 #include "schema/core/text.hpp"
 
 namespace rosterd::http {
@@ -19,18 +21,19 @@ constexpr auto kPatience = std::chrono::milliseconds(150);
 struct Identified {
   std::shared_ptr<const Caller> caller;
   Standing place;
+  std::uint64_t key = 0;
 };
 
 Result<Identified> identify_slowly(App& app, const TokenLookup& token, const TenantId& tenant) {
   auto caller = token.hit && token.hit->fresh ? Result<std::shared_ptr<const Caller>>(token.hit->value) : ask_for_caller(app, token);
   if (!caller) return fail(caller.error());
   if (const auto ready = may_act(**caller); !ready) return fail(ready.error());
-  if ((*caller)->service) return Identified{.caller = *caller, .place = standing_of(*(*caller)->service, tenant)};
+  if ((*caller)->service) return Identified{.caller = *caller, .place = standing_of(*(*caller)->service, tenant), .key = key_of(token)};
   const auto place = look_up_standing(app, tenant, (*caller)->account.id);
-  if (place.hit && place.hit->fresh) return Identified{.caller = std::move(*caller), .place = place.hit->value};
+  if (place.hit && place.hit->fresh) return Identified{.caller = std::move(*caller), .place = place.hit->value, .key = key_of(token)};
   const auto found = ask_for_standing(app, place);
   if (!found) return fail(found.error());
-  return Identified{.caller = std::move(*caller), .place = *found};
+  return Identified{.caller = std::move(*caller), .place = *found, .key = key_of(token)};
 }
 
 /// Who asks, and who he is in the tenant. The store is asked when the short caches do not know, and not waited for beyond the deadline.
@@ -40,9 +43,9 @@ Result<Identified> identify(App& app, std::string_view authorization, const Tena
   if (token->hit && token->hit->fresh) {
     const auto& caller = token->hit->value;
     if (const auto ready = may_act(*caller); !ready) return fail(ready.error());
-    if (caller->service) return Identified{.caller = caller, .place = standing_of(*caller->service, tenant)};
+    if (caller->service) return Identified{.caller = caller, .place = standing_of(*caller->service, tenant), .key = key_of(*token)};
     const auto place = look_up_standing(app, tenant, caller->account.id);
-    if (place.hit && place.hit->fresh) return Identified{.caller = caller, .place = place.hit->value};
+    if (place.hit && place.hit->fresh) return Identified{.caller = caller, .place = place.hit->value, .key = key_of(*token)};
   }
   const auto found = std::make_shared<std::optional<Result<Identified>>>();
   const bool in_time =
@@ -64,11 +67,19 @@ Result<sync::Published> published(App& app, const TenantId& tenant, Steady::time
   return std::move(*now);
 }
 
-/// What the proxy wants to know. A route table, where there is one, is the only source: a client could send the headers himself.
-std::optional<ProxyQuestion> question_of(const Call& call, std::string_view path) {
-  const auto& routes = call.app.options.proxy_routes;
-  if (!routes.empty()) return proxy_question(routes, call.request.method, path);
-  const auto& headers = call.request.headers;
+/// What the proxy wants to know. Only one place is looked at, since a client could write into the others himself.
+std::optional<ProxyQuestion> question_of(const ProxyRouteSet& set, const Request& request, std::string_view path) {
+  const auto& headers = request.headers;
+  if (headers.ambiguous) return std::nullopt;
+  switch (set.asks) {
+    case ProxyAsks::InRequest:
+      return proxy_question(set.routes, request.method, path);
+    case ProxyAsks::InForwarded:
+      if (headers.forwarded_method.empty() || !headers.forwarded_uri.starts_with('/')) return std::nullopt;
+      return proxy_question(set.routes, headers.forwarded_method, headers.forwarded_uri.substr(0, headers.forwarded_uri.find('?')));
+    case ProxyAsks::InHeaders:
+      break;
+  }
   if (headers.permission.empty() || headers.action.empty()) return std::nullopt;
   ProxyQuestion out{.permission = std::string(headers.permission), .action = std::string(headers.action), .ns = {}};
   if (headers.ns.empty()) return out;
@@ -76,9 +87,6 @@ std::optional<ProxyQuestion> question_of(const Call& call, std::string_view path
   out.ns = std::string(headers.ns);
   return out;
 }
-
-/// Why not is told to nobody here: decisions could be probed for the policy behind them (§7).
-Error denied() { return {.code = Errc::Forbidden, .what = "access is denied", .slug = {}}; }
 
 struct Judged {
   rbac::Decision decision;
@@ -97,9 +105,44 @@ std::optional<Judged> judge_named(const rbac::Snapshot& snapshot, std::string_vi
   return Judged{.decision = decision, .who = snapshot.resolve(*type, key).known.who};
 }
 
-Result<Reply> decide_for_proxy(Call& call, std::string_view path, Steady::time_point deadline) {
+/// X8: what Envoy shall take out of the request before it lets it through.
+std::string consumed(const RequestHeaders& headers) {
+  std::string out;
+  if (!headers.authorization.empty()) out = "authorization";
+  if (!headers.subject.empty()) out += out.empty() ? "rosterd-subject" : ",rosterd-subject";
+  return out;
+}
+
+Reply told(const Call& call, const ProxyRouteSet& set, const std::optional<Judged>& judged) {
+  if (!judged) return problem(denied());
+  call.app.metrics.check(judged->decision.reason);
+  if (!judged->decision.allowed) {
+    auto no = problem(denied());
+    no.revision = call.published->snapshot->revision();
+    return no;
+  }
+  auto yes = decided(call, {});
+  yes.headers.emplace_back("Rosterd-Subject", fmt::format("{}:{}", name_of(judged->who.type), text(judged->who)));
+  if (set.names_consumed) yes.headers.emplace_back("x-envoy-auth-headers-to-remove", consumed(call.request.headers));
+  return yes;
+}
+
+/// The proxy is known by its connection and says who asks: no token is needed, and one that is there is not looked at.
+Result<Reply> decide_for_named(Call& call, const ProxyRouteSet& set, std::string_view path, Steady::time_point deadline) {
+  const auto subject = call.request.headers.subject;
+  if (auto refused = call.app.limits.take(Limit::Checks, call.app.limits.key_of(subject), call.request.remote)) return std::move(*refused);
+  auto taken = published(call.app, call.tenant, deadline);
+  if (!taken) return fail(taken.error());
+  call.published = std::move(*taken);
+  const auto question = question_of(set, call.request, path);
+  if (!question) return fail(denied());
+  return told(call, set, judge_named(*call.published->snapshot, subject, *question, call.app.services.clock.now()));
+}
+
+Result<Reply> decide_for_caller(Call& call, const ProxyRouteSet& set, std::string_view path, Steady::time_point deadline) {
   const auto identified = identify(call.app, call.request.headers.authorization, call.tenant, deadline);
   if (!identified) return fail(identified.error());
+  if (auto refused = call.app.limits.take(Limit::Checks, identified->key, call.request.remote)) return std::move(*refused);
   call.caller = identified->caller.get();
   call.self = identified->place.self;
   const auto forget = [&] { call.caller = nullptr; };  // it dies with this function
@@ -118,31 +161,15 @@ Result<Reply> decide_for_proxy(Call& call, std::string_view path, Steady::time_p
   const auto at = call.app.services.clock.now();
   const auto subject = call.request.headers.subject;
   // X7: who may ask about anybody may say whom he asks for. Everybody else who tries is not taken for himself instead.
-  const bool trusted = subject.empty() || call.holds("CHECK", "READ").value_or(false);
+  const bool may_name = subject.empty() || call.holds("CHECK", "READ").value_or(false);
   forget();
-  if (!trusted) return fail(unauthenticated());
-  const auto question = question_of(call, path);
+  if (!may_name) return fail(unauthenticated());
+  const auto question = question_of(set, call.request, path);
   if (!question) return fail(denied());
-
-  std::optional<Judged> judged;
-  if (!subject.empty()) {
-    judged = judge_named(snapshot, subject, *question, at);
-  } else if (call.self) {
-    const auto self = *call.self;
-    judged = Judged{.decision = snapshot.check(self, question->permission, question->action, question->ns, at), .who = self};
-  } else {
-    judged = Judged{.decision = {false, rbac::Reason::DeniedNoTenantAccess}, .who = {}};
-  }
-  if (!judged) return fail(denied());
-  call.app.metrics.check(judged->decision.reason);
-  if (!judged->decision.allowed) {
-    auto no = problem(denied());
-    no.revision = snapshot.revision();
-    return no;
-  }
-  auto yes = decided(call, {});
-  yes.headers.emplace_back("Rosterd-Subject", fmt::format("{}:{}", name_of(judged->who.type), text(judged->who)));
-  return yes;
+  if (!subject.empty()) return told(call, set, judge_named(snapshot, subject, *question, at));
+  if (!call.self) return told(call, set, Judged{.decision = {false, rbac::Reason::DeniedNoTenantAccess}, .who = {}});
+  const auto self = *call.self;
+  return told(call, set, Judged{.decision = snapshot.check(self, question->permission, question->action, question->ns, at), .who = self});
 }
 
 }  // namespace
@@ -166,7 +193,16 @@ Result<Reply> proxy(Call& call) {
     return fail(token ? denied() : token.error());
   }
   call.tenant = TenantId{std::string(target->tenant)};
-  return decide_for_proxy(call, target->path, deadline);
+  const auto& set = routes_for(call.app.options.proxy_routes, target->tenant);
+  const auto& headers = call.request.headers;
+  if (!headers.subject.empty() && !headers.ambiguous && is_trusted(call.app.options.trusted_proxies, call.request, target->tenant))
+    return decide_for_named(call, set, target->path, deadline);
+  return decide_for_caller(call, set, target->path, deadline);
+}
+
+bool faults_are_denials(const HttpOptions& options, std::string_view target) {
+  const auto asked = proxy_target(target);
+  return asked && routes_for(options.proxy_routes, asked->tenant).faults_are_denials;
 }
 
 }  // namespace rosterd::http

@@ -58,7 +58,68 @@ std::string filled(std::string_view pattern, const Captures& captures) {
   return out;
 }
 
+constexpr std::string_view kEverybody = "*";
+
+/// "[acme] fail_as=403 ask=forwarded": the tenant's set, begun.
+Result<std::pair<std::string, ProxyRouteSet>> parse_head(std::string_view line) {
+  const auto wrong = [&](std::string_view why) {
+    return fail(Errc::InvalidInput, "'{}' {}; write \"[TENANT] ask=forwarded|headers fail_as=403 remove=credentials\", or * for the tenant",
+                line, why);
+  };
+  const auto words = words_of(line);
+  auto tenant = words.front();
+  if (!tenant.ends_with(']')) return wrong("has no bracket behind its tenant");
+  tenant = tenant.substr(1, tenant.size() - 2);
+  if (tenant != kEverybody && !is_slug(tenant)) return wrong("names what can be no tenant");
+  std::pair<std::string, ProxyRouteSet> out{std::string(tenant), {}};
+  for (const auto& word : std::span(words).subspan(1)) {
+    if (word == "ask=forwarded")
+      out.second.asks = ProxyAsks::InForwarded;
+    else if (word == "ask=headers")
+      out.second.asks = ProxyAsks::InHeaders;
+    else if (word == "fail_as=403")
+      out.second.faults_are_denials = true;
+    else if (word == "remove=credentials")
+      out.second.names_consumed = true;
+    else
+      return wrong(fmt::format("has an unknown option {}", word));
+  }
+  return out;
+}
+
 }  // namespace
+
+Result<ProxyRouteSets> parse_proxy_routes(std::span<const std::string> lines) {
+  ProxyRouteSets out;
+  std::string tenant(kEverybody);
+  for (const auto& line : lines) {
+    if (line.starts_with('[')) {
+      auto head = parse_head(line);
+      if (!head) return fail(head.error());
+      tenant = head->first;
+      if (!out.emplace(std::move(*head)).second) return fail(Errc::InvalidInput, "'{}': its tenant has routes above already", line);
+      continue;
+    }
+    auto route = parse_proxy_route(line);
+    if (!route) return fail(route.error());
+    out[tenant].routes.push_back(std::move(*route));
+  }
+  for (const auto& [name, set] : out)
+    if (set.routes.empty() != (set.asks == ProxyAsks::InHeaders))
+      return fail(Errc::InvalidInput, "[{}] {}", name,
+                  set.routes.empty() ? "has no routes; write some below it, or ask=headers behind it"
+                                     : "has routes that ask=headers would never look at; take one of the two out");
+  return out;
+}
+
+const ProxyRouteSet& routes_for(const ProxyRouteSets& sets, std::string_view tenant) {
+  static const ProxyRouteSet by_headers{.asks = ProxyAsks::InHeaders, .routes = {}};
+  static const ProxyRouteSet nothing{};
+  if (sets.empty()) return by_headers;
+  auto found = sets.find(tenant);
+  if (found == sets.end()) found = sets.find(kEverybody);
+  return found == sets.end() ? nothing : found->second;
+}
 
 Result<ProxyRoute> parse_proxy_route(std::string_view line) {
   const auto wrong = [&](std::string_view why) {

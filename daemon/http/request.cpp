@@ -1,5 +1,7 @@
 #include "daemon/http/request.hpp"
 
+#include <algorithm>
+
 #include "schema/core/text.hpp"
 
 namespace rosterd::http {
@@ -14,6 +16,11 @@ int hex_digit(char c) {
 
 /// Percent-decoding of RFC 3986 §2.1; in a query '+' is a space, as forms send it.
 bool decode(std::string_view in, bool plus_is_space, std::string& out) {
+  const bool plain = std::all_of(in.begin(), in.end(), [](char c) { return c >= ' ' && c <= '~' && c != '%' && c != '+'; });
+  if (plain) {  // nearly always: nothing to decode, and nothing that could be wrong
+    out = in;
+    return true;
+  }
   out.clear();
   out.reserve(in.size());
   for (std::size_t i = 0; i < in.size(); ++i) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,10 +27,13 @@ struct RequestHeaders {
   std::string_view cookie = {};
   std::string_view csrf = {};  ///< X-Rosterd-Csrf: what no page of another site can send without being asked about it first
   // What a reverse proxy sets (check-api.md X6, X7).
-  std::string_view permission = {};  ///< Rosterd-Permission
-  std::string_view action = {};      ///< Rosterd-Action
-  std::string_view ns = {};          ///< Rosterd-Namespace; empty = the whole tenant
-  std::string_view subject = {};     ///< Rosterd-Subject: on whose behalf, when the proxy itself is the caller
+  std::string_view permission = {};        ///< Rosterd-Permission
+  std::string_view action = {};            ///< Rosterd-Action
+  std::string_view ns = {};                ///< Rosterd-Namespace; empty = the whole tenant
+  std::string_view subject = {};           ///< Rosterd-Subject: on whose behalf, when the proxy itself is the caller
+  std::string_view forwarded_method = {};  ///< X-Forwarded-Method and X-Forwarded-Uri: of the original request
+  std::string_view forwarded_uri = {};
+  bool ambiguous = false;  ///< one of those that decide for a proxy came twice: one is the proxy's, the other perhaps the client's
 };
 
 struct Request {
@@ -37,8 +41,9 @@ struct Request {
   std::string_view target;  ///< as sent: path, and after '?' the query, both still percent-encoded
   RequestHeaders headers;
   std::string_view body;
-  std::string_view remote;   ///< address of the peer
-  bool unix_socket = false;  ///< it came over the unix socket, which only those can open whom its mode lets
+  std::string_view remote;                        ///< address of the peer
+  bool unix_socket = false;                       ///< it came over the unix socket, which only those can open whom its mode lets
+  std::span<const std::string> certificate = {};  ///< names in the client certificate that the peer has shown and that was verified
 };
 
 struct Reply {
@@ -50,7 +55,8 @@ struct Reply {
   /// For long answers, instead of a body: called again and again for the next piece while the answer is sent; false = that was the last. It
   /// outlives the call that made it, so what it needs must be its own or the services'. An error cuts the answer off.
   std::function<Result<bool>(std::string& piece)> stream = {};
-  bool changed = false;  ///< the tenant has moved on: its snapshot is to be published anew
+  bool changed = false;   ///< the tenant has moved on: its snapshot is to be published anew
+  bool unlogged = false;  ///< too many of these may come to give each a line in the log
 };
 
 /// Path and query of a target, percent-decoded.

@@ -10,6 +10,7 @@
 
 #include "daemon/http/app.hpp"
 #include "daemon/http/front.hpp"
+#include "daemon/http/handlers.hpp"
 #include "daemon/http/listener.hpp"
 #include "daemon/http/problem.hpp"
 #include "schema/core/log.hpp"
@@ -17,21 +18,49 @@
 namespace rosterd::http {
 namespace {
 
+/// The query of a request, with its question mark, when the library need not see it: it would take it apart into a map that nobody reads,
+/// and parse_target does it again, strictly. Anything unusual is left where it is, for the library to judge.
+std::string_view plain_query(std::string_view request) {
+  const auto line = request.substr(0, request.find('\n'));
+  const auto before = line.find(' ');
+  if (before == std::string_view::npos) return {};
+  const auto after = line.find(' ', before + 1);
+  if (after == std::string_view::npos) return {};
+  const auto target = line.substr(before + 1, after - before - 1);
+  const auto mark = target.find('?');
+  if (mark == std::string_view::npos) return {};
+  const bool plain = std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c <= '~' && c != '#'; });
+  return plain ? target.substr(mark) : std::string_view{};
+}
+
 /// What the library reads from and writes to: a request that has arrived, and the answer's bytes.
 class LibraryStream final : public httplib::Stream {
  public:
-  explicit LibraryStream(Exchange& exchange) : exchange_(exchange) {}
+  explicit LibraryStream(Exchange& exchange)
+      : exchange_(exchange),
+        query_(plain_query(exchange.bytes)),
+        query_at_(query_.empty() ? std::string_view::npos : static_cast<std::size_t>(query_.data() - exchange.bytes.data())) {}
   bool is_readable() const override { return at_ < exchange_.bytes.size(); }
   bool is_writable() const override { return true; }
   ssize_t read(char* into, size_t size) override {
+    if (at_ == query_at_) at_ += query_.size();
     if (!is_readable()) return -1;  // only what is there: the rest of a request that was cut off never comes
-    const auto count = std::min(size, exchange_.bytes.size() - at_);
+    const auto end = at_ < query_at_ ? std::min(query_at_, exchange_.bytes.size()) : exchange_.bytes.size();
+    const auto count = std::min(size, end - at_);
     std::memcpy(into, exchange_.bytes.data() + at_, count);
     at_ += count;
     return static_cast<ssize_t>(count);
   }
   ssize_t write(const char* from, size_t size) override {
-    exchange_.out.append(from, size);
+    const std::string_view bytes(from, size);
+    // The head comes first and in one piece; our own headers go between its first line and those of the library.
+    const auto line = headers_.empty() ? std::string_view::npos : bytes.find("\r\n");
+    if (line != std::string_view::npos) {
+      exchange_.out.append(bytes.substr(0, line + 2)).append(headers_).append(bytes.substr(line + 2));
+      headers_.clear();
+    } else {
+      exchange_.out.append(bytes);
+    }
     return static_cast<ssize_t>(size);
   }
   void get_remote_ip_and_port(std::string& ip, int& port) const override {
@@ -52,15 +81,23 @@ class LibraryStream final : public httplib::Stream {
     return exchange_.bytes.substr(at_ - size, size);
   }
   [[nodiscard]] std::size_t used() const { return at_; }
+  /// A header of the answer that the library need not know: its map of them is the dearest part of a short answer.
+  void add_header(std::string_view name, std::string_view value) { headers_.append(name).append(": ").append(value).append("\r\n"); }
+  /// What the library was not shown.
+  [[nodiscard]] std::string_view query() const { return query_; }
 
  private:
   Exchange& exchange_;
   std::size_t at_ = 0;
+  std::string_view query_;
+  std::size_t query_at_;
+  std::string headers_;
 };
 
 /// The request a worker thread has in hand: the library offers no way to hand this from reading to answering.
 struct InHand {
   Exchange& exchange;
+  LibraryStream& stream;
   std::string_view body = {};
   std::optional<Error> refused = {};  ///< decided while reading the body
   bool understood = false;            ///< the library has parsed it
@@ -70,10 +107,69 @@ struct InHand {
 };
 thread_local InHand* in_hand = nullptr;
 
+/// What rosterd reads of the headers, from the bytes that the library has found acceptable; of one that comes twice the first counts. Not
+/// from the library, which percent-decodes values: "a%2Fb" in X-Forwarded-Uri would become two segments, and %0A a line break.
+RequestHeaders headers_in(std::string_view request) {
+  struct Row {
+    std::string_view name;
+    std::string_view RequestHeaders::* value;
+    bool once = false;  ///< it decides for a proxy
+  };
+  using H = RequestHeaders;
+  static constexpr Row kRows[] = {{"authorization", &H::authorization, true},
+                                  {"content-type", &H::content_type},
+                                  {"content-encoding", &H::content_encoding},
+                                  {"if-match", &H::if_match},
+                                  {"x-request-id", &H::request_id},
+                                  {"rosterd-min-revision", &H::min_revision},
+                                  {"rosterd-max-age", &H::max_age},
+                                  {"cookie", &H::cookie},
+                                  {"x-rosterd-csrf", &H::csrf},
+                                  {"rosterd-permission", &H::permission, true},
+                                  {"rosterd-action", &H::action, true},
+                                  {"rosterd-namespace", &H::ns, true},
+                                  {"rosterd-subject", &H::subject, true},
+                                  {"x-forwarded-method", &H::forwarded_method, true},
+                                  {"x-forwarded-uri", &H::forwarded_uri, true}};
+  const auto is = [](std::string_view name, std::string_view lower) {
+    return name.size() == lower.size() && std::equal(name.begin(), name.end(), lower.begin(), [](char c, char low) {
+             return (c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c) == low;
+           });
+  };
+  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+  RequestHeaders out;
+  unsigned seen = 0;
+  for (auto end = request.find('\n'); end != std::string_view::npos; end = request.find('\n')) {
+    request.remove_prefix(end + 1);
+    auto line = request.substr(0, request.find('\n'));
+    if (line == "\r") break;
+    if (!line.ends_with('\r')) continue;  // the library passes over it, too
+    line.remove_suffix(1);
+    const auto colon = line.find(':');
+    if (colon == std::string_view::npos) continue;
+    const auto name = line.substr(0, colon);
+    auto value = line.substr(colon + 1);
+    while (!value.empty() && blank(value.front())) value.remove_prefix(1);
+    while (!value.empty() && blank(value.back())) value.remove_suffix(1);
+    for (unsigned i = 0; i < std::size(kRows) && !value.empty(); ++i) {
+      if (!is(name, kRows[i].name)) continue;
+      if ((seen & (1u << i)) == 0)
+        out.*kRows[i].value = value;
+      else
+        out.ambiguous = out.ambiguous || kRows[i].once;
+      seen |= 1u << i;
+      break;
+    }
+  }
+  return out;
+}
+
 std::string_view header(const httplib::Request& request, const char* name) {
   const auto found = request.headers.find(name);
   return found == request.headers.end() ? std::string_view{} : std::string_view(found->second);
 }
+
+constexpr std::string_view kCacheControl = "Cache-Control";  // the one header of replies that has a default
 
 void set(httplib::Response& response, const std::string& name, std::string value) {
   response.headers.erase(name);  // a default that this answer knows better
@@ -100,7 +196,12 @@ void fill(const httplib::Request& request, httplib::Response& response, Reply re
   response.status = reply.status;
   if (!reply.body.empty()) response.headers.emplace("Content-Type", std::string(reply.content_type));
   response.body = std::move(reply.body);
-  for (auto& [name, value] : reply.headers) set(response, std::string(name), std::move(value));
+  for (auto& [name, value] : reply.headers) {
+    if (name == kCacheControl)
+      set(response, std::string(name), std::move(value));
+    else
+      now.stream.add_header(name, value);
+  }
   if (reply.stream) {
     if (request.method != "HEAD") now.exchange.stream = framed(std::move(reply.stream), now.chunked);
     // The library writes the head; it never calls this, since it does not listen.
@@ -117,7 +218,7 @@ class Listener final : public httplib::Server, public Answering {
   explicit Listener(App& app) : app_(app) {
     set_keep_alive_max_count(kMostRequests);
     set_keep_alive_timeout(std::max<time_t>(1, std::chrono::duration_cast<std::chrono::seconds>(app.options.keep_alive).count()));
-    set_default_headers({{"X-Content-Type-Options", "nosniff"}, {"Cache-Control", "no-store"}});
+    set_default_headers({{"X-Content-Type-Options", "nosniff"}, {std::string(kCacheControl), "no-store"}});
     set_pre_routing_handler([this](const httplib::Request& from, httplib::Response& to) {
       respond(from, to);
       return HandlerResponse::Handled;
@@ -133,12 +234,13 @@ class Listener final : public httplib::Server, public Answering {
 
   void answer(Exchange& exchange) override {
     LibraryStream stream(exchange);
-    InHand now{.exchange = exchange, .close = exchange.last, .say_so = !exchange.last};
+    InHand now{.exchange = exchange, .stream = stream, .close = exchange.last, .say_so = !exchange.last};
     in_hand = &now;
     bool closed = false, answered = false;
     try {
       answered = process_request(stream, exchange.last, closed, [&](httplib::Request& request) {
         now.understood = true;
+        request.target += stream.query();
         take_body(stream, request, now);
       });
     } catch (const std::exception& error) {  // out of memory, most likely: this connection ends, rosterd goes on
@@ -215,29 +317,19 @@ class Listener final : public httplib::Server, public Answering {
   void respond(const httplib::Request& from, httplib::Response& to) {
     auto& now = *in_hand;
     // Whoever watches over the process is to hear that it lives, also when it has no time for anything else.
-    if (now.exchange.busy && !now.refused && from.target != "/healthz") now.refused = busy();
+    if (now.exchange.busy && !now.refused && from.target != "/healthz")
+      now.refused = faults_are_denials(app_.options, from.target) ? denied() : busy();
     if (now.refused) {
       app_.metrics.unrouted(status_of(*now.refused));
       return fill(from, to, problem(*now.refused), now);
     }
     const Request request{.method = from.method,
                           .target = from.target,
-                          .headers = {.authorization = header(from, "Authorization"),
-                                      .content_type = header(from, "Content-Type"),
-                                      .content_encoding = header(from, "Content-Encoding"),
-                                      .if_match = header(from, "If-Match"),
-                                      .request_id = header(from, "X-Request-ID"),
-                                      .min_revision = header(from, "Rosterd-Min-Revision"),
-                                      .max_age = header(from, "Rosterd-Max-Age"),
-                                      .cookie = header(from, "Cookie"),
-                                      .csrf = header(from, "X-Rosterd-Csrf"),
-                                      .permission = header(from, "Rosterd-Permission"),
-                                      .action = header(from, "Rosterd-Action"),
-                                      .ns = header(from, "Rosterd-Namespace"),
-                                      .subject = header(from, "Rosterd-Subject")},
+                          .headers = headers_in(now.exchange.bytes),
                           .body = now.body,
                           .remote = now.exchange.peer.address,
-                          .unix_socket = now.exchange.peer.unix_socket};
+                          .unix_socket = now.exchange.peer.unix_socket,
+                          .certificate = now.exchange.peer.certificate};
     fill(from, to, http::answer(app_, request), now);
   }
 
@@ -277,7 +369,7 @@ Server::~Server() { stop(); }
 Result<std::unique_ptr<Server>> Server::start(HttpOptions options, HttpServices services) {
   TlsContext tls;
   if (!options.tls_certificate_file.empty()) {
-    auto context = make_tls_context(options.tls_certificate_file, options.tls_key_file);
+    auto context = make_tls_context(options.tls_certificate_file, options.tls_key_file, options.tls_client_ca_file);
     if (!context) return fail(context.error(), "setting up TLS");
     tls = std::move(*context);
   }
@@ -317,16 +409,18 @@ std::uint16_t Server::port() const { return parts_->port; }
 
 void Server::set_ready(bool ready) { parts_->app.ready = ready; }
 
-Result<void> Server::set_tls(const std::string& certificate_file, const std::string& key_file) {
+Result<void> Server::set_tls(const std::string& certificate_file, const std::string& key_file, const std::string& client_ca_file) {
   TlsContext tls;
   if (!certificate_file.empty()) {
-    auto context = make_tls_context(certificate_file, key_file);
+    auto context = make_tls_context(certificate_file, key_file, client_ca_file);
     if (!context) return fail(context.error(), "setting up TLS");
     tls = std::move(*context);
   }
   parts_->front->set_tls(std::move(tls));
   return {};
 }
+
+void Server::set_rates(const RateLimits& rates) { parts_->app.limits.set(rates); }
 
 std::chrono::steady_clock::time_point Server::last_tick() const { return parts_->front->last_tick(); }
 

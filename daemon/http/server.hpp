@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "connectors/connector.hpp"
+#include "daemon/http/limits.hpp"
 #include "daemon/http/proxy_routes.hpp"
 #include "daemon/http/setup.hpp"
+#include "daemon/http/trusted_proxy.hpp"
 #include "daemon/passwords.hpp"
 #include "daemon/secrets.hpp"
 #include "daemon/sync/control.hpp"
@@ -36,7 +38,9 @@ struct HttpOptions {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;       ///< 0 = any free one
   std::string public_url = {};  ///< "https://authz.example.org": what clients call us, for AuthZEN's metadata; empty = not known
-  std::vector<ProxyRoute> proxy_routes = {};
+  ProxyRouteSets proxy_routes = {};
+  std::vector<TrustedProxy> trusted_proxies = {};
+  RateLimits rates = {};  ///< none, unless told
   std::size_t threads = 32;
   std::size_t max_body = 64 * 1024;  ///< of everything but a batch of checks
   std::size_t max_batch_body = 1024 * 1024;
@@ -52,7 +56,8 @@ struct HttpOptions {
   Millis max_snapshot_age{60'000};   ///< beyond this a replica that lost the database answers 503 (K6)
   std::string tls_certificate_file;  ///< PEM chain; empty = plain HTTP
   std::string tls_key_file;
-  std::string unix_socket;  ///< path of a socket beside the port, without TLS; empty = none
+  std::string tls_client_ca_file;  ///< PEM; clients may show certificates of these authorities
+  std::string unix_socket;         ///< path of a socket beside the port, without TLS; empty = none
   unsigned unix_socket_mode = 0660;
 };
 
@@ -81,7 +86,9 @@ class Server {
   /// The port that was bound.
   [[nodiscard]] std::uint16_t port() const;
   /// For connections made from now on: these files as they are now, or no TLS when they are empty. An error changes nothing.
-  [[nodiscard]] Result<void> set_tls(const std::string& certificate_file, const std::string& key_file);
+  [[nodiscard]] Result<void> set_tls(const std::string& certificate_file, const std::string& key_file,
+                                     const std::string& client_ca_file = {});
+  void set_rates(const RateLimits& rates);
   /// When all that serves requests was last seen moving. Peers, however slow, cannot hold it up; a deadlock does.
   [[nodiscard]] std::chrono::steady_clock::time_point last_tick() const;
   [[nodiscard]] std::size_t connections() const;

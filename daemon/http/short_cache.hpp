@@ -11,6 +11,8 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "schema/core/patient_lock.hpp"
+
 namespace rosterd::http {
 
 template <class Value>
@@ -40,7 +42,7 @@ class ShortCache {
   }
   /// `asked`: when the question was put, so that the answer's own duration counts as age.
   void put(std::string_view key, Value value, Steady::time_point asked) {
-    const std::unique_lock lock(mutex_);
+    const PatientLock lock(mutex_);
     if (entries_.size() >= kMost) entries_.clear();  // bounded; refilling costs one query each
     auto& entry = entries_[std::string(key)];
     entry.value = std::move(value);
@@ -48,11 +50,11 @@ class ShortCache {
     entry.asking = false;
   }
   void erase(std::string_view key) {
-    const std::unique_lock lock(mutex_);
+    const PatientLock lock(mutex_);
     if (const auto found = entries_.find(key); found != entries_.end()) entries_.erase(found);
   }
   void clear() {
-    const std::unique_lock lock(mutex_);
+    const PatientLock lock(mutex_);
     entries_.clear();
   }
 

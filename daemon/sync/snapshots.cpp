@@ -1,5 +1,7 @@
 #include "daemon/sync/snapshots.hpp"
 
+#include "schema/core/patient_lock.hpp"
+
 namespace rosterd::sync {
 
 std::optional<Published> Snapshots::find(const TenantId& tenant) const {
@@ -25,7 +27,7 @@ std::optional<Published> Snapshots::wait_for(const TenantId& tenant, const Revis
 bool Snapshots::publish(const TenantId& tenant, std::shared_ptr<const rbac::Snapshot> snapshot) {
   std::shared_ptr<const rbac::Snapshot> old;  // freed after the lock is: taking a large one apart takes a while
   {
-    const std::unique_lock lock(mutex_);
+    const PatientLock lock(mutex_);
     auto& entry = by_tenant_[tenant];
     if (entry.snapshot && snapshot->revision() < entry.snapshot->revision()) return false;
     old = std::exchange(entry.snapshot, std::move(snapshot));
@@ -36,14 +38,14 @@ bool Snapshots::publish(const TenantId& tenant, std::shared_ptr<const rbac::Snap
 }
 
 void Snapshots::confirm(const TenantId& tenant) {
-  const std::unique_lock lock(mutex_);
+  const PatientLock lock(mutex_);
   if (const auto at = by_tenant_.find(tenant); at != by_tenant_.end()) at->second.seen = std::chrono::steady_clock::now();
 }
 
 void Snapshots::forget(const TenantId& tenant) {
   std::shared_ptr<const rbac::Snapshot> old;
   {
-    const std::unique_lock lock(mutex_);
+    const PatientLock lock(mutex_);
     const auto at = by_tenant_.find(tenant);
     if (at == by_tenant_.end()) return;
     old = std::move(at->second.snapshot);

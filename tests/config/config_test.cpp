@@ -112,6 +112,31 @@ TEST(Config, AllProblemsAreReportedTogetherWithTheirLines) {
             "/etc/rosterd/rosterd.toml:12: tls: there is no such section; take it out (docs/configuration.md lists them)");
 }
 
+TEST(Config, RatesAreANumberEachSecondMinuteOrHourAndABurst) {
+  const auto config = read(
+      "[server]\nrate_limit = \"600/m burst 50\"\ncheck_rate_limit = \"off\"\nexplain_rate_limit = \"7/h\"\nfailure_rate_limit = \"1/s "
+      "burst 1\"\n");
+  ASSERT_TRUE(config) << config.error().what;
+  EXPECT_EQ(config->server.rate_limit, (Rate{.count = 600, .per = std::chrono::minutes(1), .burst = 50}));
+  EXPECT_EQ(config->server.check_rate_limit.count, 0u);
+  EXPECT_EQ(config->server.explain_rate_limit, (Rate{.count = 7, .per = std::chrono::hours(1), .burst = 7}));
+  EXPECT_THAT(effective(*config),
+              HasSubstr("rate_limit = \"600/m burst 50\"\ncheck_rate_limit = \"off\"\nexplain_rate_limit = \"7/h burst 7\""));
+  for (const char* bad : {"", "5", "5/", "5/d", "x/s", "-1/s", "5/s burst", "5/s burst x", "5/s, burst 6", "5 /s", "5/s burst 6 "})
+    EXPECT_THAT(trouble(fmt::format("[server]\nrate_limit = \"{}\"\n", bad)), HasSubstr("server.rate_limit: '")) << bad;
+  for (const char* bad : {"0/s", "5/s burst 0", "20000000/s"})
+    EXPECT_THAT(trouble(fmt::format("[server]\nrate_limit = \"{}\"\n", bad)), HasSubstr("out of range")) << bad;
+  EXPECT_THAT(trouble("[server]\nrate_limit = 5\n"), HasSubstr("server.rate_limit: is an integer; write a rate in quotes"));
+}
+
+TEST(Config, CertificatesOfClientsNeedAServerThatShowsOneAndAnAuthority) {
+  EXPECT_THAT(trouble("[server]\ntrusted_proxies = [\"cert:edge.example.org\"]\n"),
+              HasSubstr("server.trusted_proxies: names a certificate, and without server.tls_client_ca_file"));
+  EXPECT_THAT(trouble(fmt::format("[server]\ntls_client_ca_file = \"{}/CMakeLists.txt\"\n", ROSTERD_SOURCE_DIR)),
+              HasSubstr("server.tls_client_ca_file: stands without server.tls_certificate_file"));
+  EXPECT_TRUE(read("[server]\ntrusted_proxies = [\"unix\"]\n"));
+}
+
 TEST(Config, ThePublicAddressIsAnHttpsOriginAndRoutesAreKeptAsTheyAre) {
   const auto config =
       read("[server]\npublic_url = \"https://authz.example.org/rosterd\"\nproxy_routes = [\"GET /a/{ns} FLOW READ {ns}\"]\n");

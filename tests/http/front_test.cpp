@@ -303,6 +303,39 @@ TEST_F(FrontTest, WhoeverWaitsTooLongForAThreadIsToldSoAndTheRestRecovers) {
   for (const auto& wire : waiting) EXPECT_NE(wire.read_until("ok").find("200 OK"), std::string::npos) << "on the same connection";
 }
 
+TEST_F(FrontTest, WorkersThatAreHeldUpAreReplacedUpToTheLastThread) {
+  start({.threads = 24, .limits = {}, .max_wait = Millis(10'000)});
+  std::vector<Wire> holding;
+  const auto begun = steady_clock::now();
+  for (int i = 0; i < 23; ++i) {
+    holding.emplace_back(port);
+    ASSERT_TRUE(holding.back().send(get("/hold")));
+  }
+  scripted.await_held(23);
+  EXPECT_LT(steady_clock::now() - begun, std::chrono::seconds(3));
+  for (int i = 0; i < 20; ++i) EXPECT_NE(ask().find("200 OK"), std::string::npos) << "one thread is left";
+  scripted.let_go();
+  for (const auto& wire : holding) EXPECT_NE(wire.read_until("ok").find("200 OK"), std::string::npos);
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  for (int i = 0; i < 200; ++i) EXPECT_NE(ask().find("200 OK"), std::string::npos) << "and those who were called may go again";
+}
+
+TEST_F(FrontTest, AnIdleServerSleeps) {
+  start({.threads = 8, .limits = {}});
+  const Wire wire(port);
+  ASSERT_TRUE(wire.send(get("/quick")));
+  (void)wire.read_until("ok");
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const auto used = [] {
+    timespec now{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+  };
+  const auto before = used();
+  std::this_thread::sleep_for(std::chrono::milliseconds(1000));
+  EXPECT_LT(used() - before, std::chrono::milliseconds(30));
+}
+
 TEST_F(FrontTest, ThreadsThatNeverComeBackShowInTheLastTick) {
   start({.threads = 1, .limits = {}, .max_wait = Millis(200)});
   const Wire wire(port);

@@ -259,6 +259,9 @@ TEST(Metrics, CountRequestsAndChecksAndKeepTenantsToSuperAdmins) {
   EXPECT_NE(open.text.find("rosterd_http_requests_total{method=\"GET\",route=\"/v1/tenants/{t}/check\",status=\"2xx\"}"), std::string::npos)
       << open.text.substr(0, 2000);
   EXPECT_NE(open.text.find("rosterd_checks_total{allowed=\"false\",reason=\"denied_unknown_subject\"}"), std::string::npos);
+  EXPECT_NE(open.text.find("# TYPE rosterd_http_request_seconds histogram"), std::string::npos);
+  EXPECT_NE(open.text.find("rosterd_http_request_seconds_bucket{le=\"+Inf\"} "), std::string::npos);
+  EXPECT_EQ(open.text.find("rosterd_http_request_seconds_count 0\n"), std::string::npos);
   EXPECT_EQ(open.text.find(tenant), std::string::npos) << "who the customers are is not for everybody";
   const auto full = world.root().get("/metrics");
   EXPECT_NE(full.text.find("rosterd_snapshot_revision{tenant=\"" + tenant + "\"}"), std::string::npos);

@@ -88,8 +88,8 @@ Certificate PrivateCa::issue(const std::string& file_stem, const Options& option
   for (const auto& name : options.names) names += (names.empty() ? "" : ",") + name;
   extension(cert.get(), authority.get(), NID_basic_constraints, "critical,CA:FALSE");
   extension(cert.get(), authority.get(), NID_key_usage, "critical,digitalSignature");
-  extension(cert.get(), authority.get(), NID_ext_key_usage, "serverAuth");
-  extension(cert.get(), authority.get(), NID_subject_alt_name, names);
+  extension(cert.get(), authority.get(), NID_ext_key_usage, options.usage);
+  if (!names.empty()) extension(cert.get(), authority.get(), NID_subject_alt_name, names);
   must(X509_sign(cert.get(), authority_key.get(), EVP_sha256()) != 0, "signing");
   Certificate made{dir_ + "/" + file_stem + ".pem", dir_ + "/" + file_stem + ".key"};
   save(made.cert_file, cert.get(), made.key_file, key.get());

@@ -22,6 +22,7 @@ class PrivateCa {
     std::string common_name = "localhost";
     int valid_from_days = -1;  ///< relative to now
     int valid_to_days = 30;
+    std::string usage = "serverAuth";  ///< "clientAuth" for those that clients show
   };
   [[nodiscard]] Certificate issue(const std::string& file_stem, const Options& options) const;
 
