@@ -1,10 +1,18 @@
-# Writes a Store that has nothing: every verb of schema/store/store.hpp answers NotFound. Made from the interface itself, so that a new
-# verb needs nothing here.  cmake -DINPUT=store.hpp -DOUTPUT=absent_store.hpp -P absent_store.cmake
-file(READ ${INPUT} text)
-string(FIND "${text}" "class Store {" begin)
-string(SUBSTRING "${text}" ${begin} -1 text)
-string(REGEX MATCHALL "virtual [^;]*= 0;" verbs "${text}")
-set(out "#pragma once\n// Made by absent_store.cmake from schema/store/store.hpp.\n#include \"schema/store/store.hpp\"\n\n")
+# Writes a Store that has nothing: every verb of the interfaces in schema/store answers NotFound. Made from the interfaces themselves, so that
+# a new verb needs nothing here.  cmake -DINPUT=schema/store -DOUTPUT=absent_store.hpp -P absent_store.cmake
+set(all "")
+foreach(interface "accounts.hpp:class Accounts {" "administration.hpp:class Administration {" "audit_log.hpp:class AuditLog {" "store.hpp:class Store :")
+  string(REGEX MATCH "^([^:]*):(.*)$" parts "${interface}")
+  file(READ ${INPUT}/${CMAKE_MATCH_1} text)
+  string(FIND "${text}" "${CMAKE_MATCH_2}" begin)
+  if(begin EQUAL -1)
+    message(FATAL_ERROR "${INPUT}/${CMAKE_MATCH_1} has no '${CMAKE_MATCH_2}'")
+  endif()
+  string(SUBSTRING "${text}" ${begin} -1 text)
+  string(APPEND all "${text}")
+endforeach()
+string(REGEX MATCHALL "virtual [^;]*= 0;" verbs "${all}")
+set(out "#pragma once\n// Made by absent_store.cmake from schema/store.\n#include \"schema/store/store.hpp\"\n\n")
 string(APPEND out "#pragma GCC diagnostic push\n#pragma GCC diagnostic ignored \"-Wunused-parameter\"\n")
 string(APPEND out "namespace rosterd {\n\nclass AbsentStore : public Store {\n public:\n")
 foreach(verb IN LISTS verbs)

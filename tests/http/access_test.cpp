@@ -58,6 +58,7 @@ TEST(Setup, TheSecretLiesInAFileForItsOwnerAlone) {
   EXPECT_TRUE(gate.admits("a longer secret of the operator"));
 }
 
+// R59: every failed authentication looks the same.
 TEST(Tokens, EveryFailedAuthenticationLooksTheSame) {
   auto& world = World::shared();
   const auto reference = world.nobody().get("/v1/me");

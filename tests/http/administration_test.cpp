@@ -230,6 +230,15 @@ TEST_F(Administration, DeletingAGroupTakesTheRightsItGaveAndLeavesItsMembers) {
   EXPECT_TRUE(admin.get(path("/bindings?role=Viewer")).body["items"].empty());
 }
 
+// R49: there are no group owners: who makes a group has no say in it without GROUP_MEMBERSHIP.
+TEST_F(Administration, WhoMakesAGroupDoesNotOwnIt) {
+  user("ada");
+  const auto maker = holder("maker", {{"GROUP", {"CREATE", "READ"}}});
+  ASSERT_EQ(maker.post(path("/groups"), {{"name", "mine"}}).status, 201);
+  EXPECT_EQ(maker.put(path("/groups/mine/members/user:ada"), {}).status, 403);
+  EXPECT_EQ(maker.get(path("/groups/mine/members")).status, 403);
+}
+
 // R41, R42: users, service accounts and groups are members; a group is never its own.
 TEST_F(Administration, MembersAreUsersGroupsAndServiceAccounts) {
   const auto ada = user("ada"), inner = group("inner"), outer = group("outer");

@@ -11,6 +11,7 @@
 namespace rosterd::http {
 namespace {
 
+// R53: the format of a token.
 TEST(Token, HasPrefixLengthAlphabetAndChecksum) {
   const auto token = make_token();
   EXPECT_EQ(token.size(), 40u);
@@ -18,6 +19,7 @@ TEST(Token, HasPrefixLengthAlphabetAndChecksum) {
   EXPECT_TRUE(plausible(token));
 }
 
+// R54: wrong ones never reach the store.
 TEST(Token, AnyChangedCharacterIsImplausible) {
   const auto token = make_token();
   for (std::size_t i = 0; i < token.size(); ++i) {

@@ -272,6 +272,7 @@ TEST_F(StageTest, ASyncTouchesOnlyWhatItsSourceOwns) {
   EXPECT_EQ(must(store->members(acme, groups["everybody"], {})).items.size(), 2u) << "both local memberships stay";
 }
 
+// R44: a taken name gets a suffix and is reported.
 TEST_F(StageTest, AGroupWhoseNameIsTakenGetsASuffixAndTheHolderKeepsIts) {
   must(store->create_group(acme, {.name = "Staff"}, kSomebody));
   auto plan = stage(claim());
