@@ -41,6 +41,30 @@ std::string_view meaning(std::string_view code) {
   return "";
 }
 
+/// Why not: what comes nearest, for those who may see it.
+void print_near_misses(const Session& session, const json& misses, const std::string& name) {
+  constexpr std::pair<const char*, const char*> kKinds[] = {
+      {"elsewhere", "has it elsewhere:"},
+      {"without_action", "has a role here without this action:"},
+      {"tenant_scope", "has it below a namespace only, where this permission cannot be given:"},
+      {"expired", "had it until it expired:"}};
+  const bool colours = session.colours();
+  for (const auto& [kind, words] : kKinds) {
+    const auto& grants = list_at(misses, kind);
+    if (!grants.empty()) session.print_line(words, Colour::Yellow);
+    for (const auto& grant : grants) session.print("  " + grant_text(grant, name, {}, colours));
+  }
+  const auto& groups = list_at(misses, "groups");
+  if (!groups.empty()) session.print_line("would have it as a member of:", Colour::Yellow);
+  for (const auto& group : groups) {
+    const auto ns = text_at(group, "namespace");
+    session.print_line(fmt::format("  {}, which has {} in {}", harmless(text_at(group, {"group", "name"})),
+                                   harmless(text_at(group, {"role", "name"})),
+                                   ns.empty() ? "the whole tenant" : harmless(ns) + " and below"));
+  }
+  if (flag_at(misses, "more")) session.print_line("and more like these", Colour::Dim);
+}
+
 Try<int> check(Session& session, const CheckOptions& options) {
   const auto api = session.api();
   if (!api) return fail(api.error());
@@ -67,6 +91,7 @@ Try<int> check(Session& session, const CheckOptions& options) {
   if (!options.explain) return code;
   const auto name = harmless(subject.substr(subject.find(':') + 1));
   for (const auto& grant : list_at(*answer, "paths")) session.print("  " + grant_text(grant, name, {}, colours));
+  if (answer->contains("near_misses")) print_near_misses(session, (*answer)["near_misses"], name);
   return code;
 }
 

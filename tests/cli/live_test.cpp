@@ -221,6 +221,59 @@ TEST_F(Live, ExplainShowsTheGrantThatDecides) {
   EXPECT_THAT(said.out, HasSubstr("Editor in company.web and below"));
 }
 
+TEST_F(Live, ExplainOfANoShowsWhatComesNearest) {
+  const auto said = ctl({"check", "acme", "frank", "FLOW", "UPDATE", "-n", "company.finance", "--explain"});
+  EXPECT_EQ(said.code, kNo) << said.err;
+  EXPECT_THAT(said.out, HasSubstr("has it elsewhere:"));
+  EXPECT_THAT(said.out, HasSubstr("Editor in company.web and below"));
+}
+
+TEST_F(Live, AnAdministratorRunsATenantWithRosterctlAlone) {
+  const auto done = [](const std::vector<std::string>& arguments) {
+    const auto said = ctl(arguments);
+    EXPECT_EQ(said.code, kOk) << arguments.front() << " " << arguments.at(1) << ": " << said.out << said.err;
+    return said.out;
+  };
+  done({"tenants", "create", "local", "--name", "By hand"});
+  EXPECT_THAT(done({"users", "create", "local", "grace", "--email", "grace@local.example", "--first-name", "Grace"}),
+              HasSubstr("user grace created: usr_"));
+  done({"users", "edit", "local", "grace", "--last-name", "Hopper"});
+  EXPECT_THAT(done({"users", "show", "local", "grace"}), HasSubstr("Grace Hopper"));
+  done({"groups", "create", "local", "staff", "--description", "everybody"});
+  done({"service-accounts", "create", "local", "ci"});
+  EXPECT_THAT(done({"groups", "add", "local", "staff", "grace", "service_account:ci"}),
+              HasSubstr("service_account:ci is a member of staff"));
+  EXPECT_THAT(done({"groups", "add", "local", "staff", "grace"}), HasSubstr("was a member already"));
+  EXPECT_THAT(done({"permissions", "list", "local"}), HasSubstr("FLOW"));
+  done({"roles", "create", "local", "Reader", "-p", "FLOW:READ", "-p", "EXECUTION:READ,CREATE"});
+  done({"roles", "edit", "local", "Reader", "-p", "FLOW:READ,UPDATE", "--drop", "EXECUTION"});
+  const auto role = done({"roles", "show", "local", "Reader"});
+  EXPECT_THAT(role, HasSubstr("FLOW: READ UPDATE"));
+  EXPECT_THAT(role, Not(HasSubstr("EXECUTION")));
+  EXPECT_THAT(done({"bindings", "create", "local", "Reader", "group:staff", "-n", "company.team", "--expires", "30d"}),
+              HasSubstr("Reader is bound to staff"));
+  EXPECT_THAT(done({"check", "local", "grace", "FLOW", "READ", "-n", "company.team.x"}), HasSubstr("allowed"));
+  EXPECT_EQ(ctl({"check", "local", "grace", "FLOW", "READ"}).code, kNo);
+  EXPECT_THAT(done({"bindings", "list", "local", "--role", "Reader"}), HasSubstr("group:staff"));
+  done({"users", "suspend", "local", "grace"});
+  EXPECT_EQ(ctl({"check", "local", "grace", "FLOW", "READ", "-n", "company.team"}).code, kNo);
+  done({"users", "resume", "local", "grace"});
+  const auto made = ctl({"service-accounts", "create-token", "local", "ci", "deploy", "--max-age", "90d"});
+  EXPECT_TRUE(made.out.starts_with("rst_") && made.out.size() == 41) << "the secret alone, to be piped";
+  EXPECT_THAT(made.err, HasSubstr("shown this once"));
+  EXPECT_THAT(done({"service-accounts", "tokens", "local", "ci"}), HasSubstr("deploy"));
+  EXPECT_EQ(ctl({"roles", "delete", "local", "Reader", "--yes"}).code, kRefused);
+  done({"roles", "delete", "local", "Reader", "--yes", "--force"});
+  done({"groups", "remove", "local", "staff", "grace"});
+  done({"groups", "delete", "local", "staff", "--yes"});
+  done({"users", "delete", "local", "grace", "--yes"});
+  EXPECT_EQ(ctl({"roles", "create", "local", "Bad", "-p", "FLOW"}).code, kUsage);
+  const auto unknown = ctl({"roles", "create", "local", "Bad", "-p", "FLOWS:READ"});
+  EXPECT_EQ(unknown.code, kRefused);
+  EXPECT_THAT(unknown.err, HasSubstr("[unknown_permission]"));
+  done({"tenants", "delete", "local", "--yes"});
+}
+
 TEST_F(Live, TheListsNameWhoIsThere) {
   EXPECT_THAT(ctl({"tenants", "list"}).out, HasSubstr("acme    Acme Inc.  enabled"));
   EXPECT_THAT(ctl({"sources", "list", "acme"}).out, HasSubstr("corp    ldap  ok"));
