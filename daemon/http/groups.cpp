@@ -139,6 +139,9 @@ Result<Reply> replace_members(Call& call) {
 }
 
 Result<Reply> add_member(Call& call) {
+  const auto fields = Fields::of(call.request.body);  // there is nothing to say but the path
+  if (!fields) return fail(fields.error());
+  if (const auto valid = fields->done(); !valid) return fail(valid.error());
   const auto group = named_group(call);
   if (!group) return fail(group.error());
   const auto member = principal_of(call, call.param("m"));

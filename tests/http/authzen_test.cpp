@@ -182,7 +182,7 @@ TEST_F(AuthZenTest, NamesAreMappedAsTheTableSays) {
 }
 
 TEST_F(AuthZenTest, GroupsAndServiceAccountsAreSubjectsOfTheirOwnType) {
-  const auto team = world.store->create_group(key, "Team", {}).value().value.id;
+  const auto team = world.store->create_group(key, {.name = "Team"}, {}).value().value.id;
   bind("Viewer", {PrincipalType::Group, team}, "a");
   user("team");
   world.control->changed(key);

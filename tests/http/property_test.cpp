@@ -42,7 +42,7 @@ class RandomTenant : public testing::TestWithParam<unsigned> {
     }
     for (int i = 0; i < 5; ++i) {
       const auto name = fmt::format("Group {}", i);
-      groups.push_back(world.store->create_group(key, name, {}).value().value.id);
+      groups.push_back(world.store->create_group(key, {.name = name}, {}).value().value.id);
       everybody.push_back({PrincipalType::Group, groups.back()});
       subjects.push_back("group:" + name);
     }

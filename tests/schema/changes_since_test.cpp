@@ -22,7 +22,7 @@ class ChangesSince : public StoreTest {
     user.username = name;
     return must(store->create_user(acme, user, kSomebody)).value.id;
   }
-  PrincipalId make_group(const std::string& name) { return must(store->create_group(acme, name, kSomebody)).value.id; }
+  PrincipalId make_group(const std::string& name) { return must(store->create_group(acme, {.name = name}, kSomebody)).value.id; }
   RoleId viewer() {
     for (const auto& role : must(store->roles(acme)))
       if (role.name == "Viewer") return role.id;
@@ -50,7 +50,7 @@ TEST_F(ChangesSince, WhatTheApiDidIsToldWithTheRowsAsTheyAreNow) {
   const auto staff = make_group("Staff");
   must(store->add_member(acme, staff, {PrincipalType::User, ada}, kSomebody));
   must(store->add_member(acme, staff, {PrincipalType::User, bob}, kSomebody));
-  must(store->remove_member(acme, staff, {PrincipalType::User, bob}, kSomebody));
+  must(store->remove_member(acme, staff, {PrincipalType::User, bob}, false, kSomebody));
   must(store->set_user_suspended(acme, bob, true, kSomebody));
   Role role;
   role.name = "Painter";
@@ -86,7 +86,7 @@ TEST_F(ChangesSince, WhatTheApiDidIsToldWithTheRowsAsTheyAreNow) {
   EXPECT_EQ(changes->binding_count, 2u);
 
   const auto later = now();
-  must(store->delete_binding(acme, binding, kSomebody));
+  must(store->delete_binding(acme, binding, false, kSomebody));
   const auto gone = since(later);
   ASSERT_TRUE(gone);
   EXPECT_THAT(gone->holders, ElementsAre(staff));

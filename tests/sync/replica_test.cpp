@@ -65,7 +65,7 @@ class Replicas : public testing::Test {
     record.username = name;
     return must(one.store->create_user(acme, record, actor)).value.id;
   }
-  PrincipalId group(const std::string& name) { return must(one.store->create_group(acme, name, actor)).value.id; }
+  PrincipalId group(const std::string& name) { return must(one.store->create_group(acme, {.name = name}, actor)).value.id; }
   Binding bind(const Principal& who, std::optional<std::string> ns = {}) {
     return must(one.store->create_binding(acme, {.role = editor, .principal = who, .ns = std::move(ns), .expires_at = {}}, actor)).value;
   }
@@ -98,7 +98,7 @@ TEST_F(Replicas, ACommitOfOneIsVisibleOnTheOtherWithinASecondK7) {
   for (int i = 0; i < 100; ++i) {
     const auto name = fmt::format("u{}", i);
     const auto id = user(name);
-    const auto revision = must(one.store->add_member(acme, staff, {PrincipalType::User, id}, actor));
+    const auto revision = must(one.store->add_member(acme, staff, {PrincipalType::User, id}, actor)).revision;
     const auto committed = steady_clock::now();
     const auto snapshot = other.at(revision, 5s);
     took.push_back(std::chrono::duration<double, std::milli>(steady_clock::now() - committed).count());
@@ -172,12 +172,12 @@ TEST_F(Replicas, ARevokedRightIsGoneOnEveryReplicaAtTheReturnedRevisionK4K5) {
       own = made.value.id;
       revision = made.revision;
     } else if (!allowed) {
-      revision = must(one.store->add_member(acme, staff, {PrincipalType::User, ada}, actor));
+      revision = must(one.store->add_member(acme, staff, {PrincipalType::User, ada}, actor)).revision;
     } else if (own) {
-      revision = must(one.store->delete_binding(acme, *own, actor));
+      revision = must(one.store->delete_binding(acme, *own, false, actor));
       own.reset();
     } else {
-      revision = must(one.store->remove_member(acme, staff, {PrincipalType::User, ada}, actor));
+      revision = must(one.store->remove_member(acme, staff, {PrincipalType::User, ada}, false, actor));
     }
     allowed = !allowed;
     truth[revision] = allowed;
@@ -219,7 +219,7 @@ TEST_F(Replicas, UpdatesGiveWhatAllRowsGiveP3) {
         break;
       case 3:
         if (!users.empty() && !groups.empty())
-          must(one.store->remove_member(acme, one_of(groups), {PrincipalType::User, one_of(users)}, actor));
+          must(one.store->remove_member(acme, one_of(groups), {PrincipalType::User, one_of(users)}, false, actor));
         break;
       case 4:
         if (!users.empty()) must(one.store->set_user_suspended(acme, one_of(users), random() % 2 == 0, actor));
@@ -229,7 +229,7 @@ TEST_F(Replicas, UpdatesGiveWhatAllRowsGiveP3) {
         break;
       default:
         if (!bindings.empty()) {
-          must(one.store->delete_binding(acme, bindings.back(), actor));
+          must(one.store->delete_binding(acme, bindings.back(), false, actor));
           bindings.pop_back();
         }
     }
