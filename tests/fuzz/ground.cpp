@@ -211,8 +211,8 @@ struct World {
     options.public_url = "https://authz.example.org";
     options.revision_wait = Millis(0);
     options.threads = 8;
-    for (const char* line : {"GET /flows/{ns}/{rest...} FLOW READ {ns}", "* /apps/{team} APP UPDATE a.{team}", "POST /all FLOW CREATE"})
-      options.proxy_routes.push_back(*http::parse_proxy_route(line));
+    const std::string lines[] = {"GET /flows/{ns}/{rest...} FLOW READ {ns}", "* /apps/{team} APP UPDATE a.{team}", "POST /all FLOW CREATE"};
+    options.proxy_routes = *http::parse_proxy_routes(lines);
     app = std::make_unique<http::App>(std::move(options), http::HttpServices{.store = store,
                                                                              .snapshots = snapshots,
                                                                              .sync = sync,

@@ -219,10 +219,9 @@ void read_page_tokens(std::string_view position, std::string_view question) {
 }
 
 void read_proxy_paths(std::string_view line, std::string_view path) {
-  const auto& routes = app().options.proxy_routes;
-  for (const auto table : {std::span<const http::ProxyRoute>(routes)})
-    if (const auto question = http::proxy_question(table, "GET", path); question && question->ns)
-      require(is_namespace(*question->ns), "a proxy's question is about a namespace", path);
+  const auto& routes = http::routes_for(app().options.proxy_routes, "*").routes;
+  if (const auto question = http::proxy_question(routes, "GET", path); question && question->ns)
+    require(is_namespace(*question->ns), "a proxy's question is about a namespace", path);
   const auto route = http::parse_proxy_route(line);
   if (!route) return;
   if (const auto question = http::proxy_question({&*route, 1}, "GET", path); question && question->ns)
