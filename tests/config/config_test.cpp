@@ -284,8 +284,8 @@ TEST(Config, PlainHttpOnAnOutsideAddressIsAllowedWithAWarning) {
   EXPECT_THAT(warnings(*read("[server]\nlisten = \"0.0.0.0:8480\"\n")), ElementsAre(HasSubstr("plain HTTP")));
   EXPECT_THAT(warnings(*read("")), IsEmpty());
   EXPECT_THAT(warnings(*read("[database.embedded]\nsettings = { max_connections = \"20\" }\n[sync]\nworkers = 9\n")),
-              ElementsAre(HasSubstr("max_connections = 20 is less than the 30")));
-  EXPECT_THAT(warnings(*read("[database.embedded]\nsettings = { max_connections = \"30\" }\n[sync]\nworkers = 9\n")), IsEmpty());
+              ElementsAre(HasSubstr("max_connections = 20 is less than the 31")));
+  EXPECT_THAT(warnings(*read("[database.embedded]\nsettings = { max_connections = \"31\" }\n[sync]\nworkers = 9\n")), IsEmpty());
 }
 
 TEST(Config, WhatIsInEffectReadsBackAsTheSame) {
