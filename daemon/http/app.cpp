@@ -17,6 +17,8 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
+constexpr auto kOwnWrites = std::chrono::milliseconds(250);  ///< how long a change waits for its own snapshot
+
 const Router& router() {
   static const Router made = [] {
     Router out;
@@ -249,7 +251,12 @@ Result<Reply> pass(Call& call, const Route& route) {
   call.caller = nullptr;
   if (reply && reply->changed) {
     call.app.standings.clear();
-    if (!call.tenant.value.empty()) call.app.services.sync.changed(call.tenant);
+    if (!call.tenant.value.empty()) {
+      call.app.services.sync.changed(call.tenant);
+      // The next check here sees it; one on another replica is made certain by Rosterd-Min-Revision. A tenant that takes longer is not
+      // waited for.
+      if (reply->revision) (void)call.app.services.snapshots.wait_for(call.tenant, *reply->revision, Steady::now() + kOwnWrites);
+    }
   }
   return reply;
 }
