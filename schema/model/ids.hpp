@@ -53,7 +53,7 @@ struct Principal {
 /// "usr_…", "grp_…", "sva_…".
 [[nodiscard]] std::string text(PrincipalType type, PrincipalId id);
 [[nodiscard]] std::string text(const Principal& principal);
-[[nodiscard]] std::string text(AuditId id);    ///< "aud_…"
+[[nodiscard]] std::string text(AuditId id);       ///< "aud_…"
 [[nodiscard]] std::string text(AccountId id);     ///< "acc_…"
 [[nodiscard]] std::string text(SourceId id);      ///< "src_…"
 [[nodiscard]] std::string text(RunId id);         ///< "run_…"

@@ -9,7 +9,11 @@ using namespace postgres;
 
 PostgresStore::PostgresStore(std::shared_ptr<Pool> pool, std::shared_ptr<Pool> leases, std::shared_ptr<Pool> snapshots, GrantJudge judge,
                              std::string listen_on)
-    : pool_(std::move(pool)), leases_(std::move(leases)), snapshots_(std::move(snapshots)), judge_(std::move(judge)), listen_on_(std::move(listen_on)) {}
+    : pool_(std::move(pool)),
+      leases_(std::move(leases)),
+      snapshots_(std::move(snapshots)),
+      judge_(std::move(judge)),
+      listen_on_(std::move(listen_on)) {}
 PostgresStore::~PostgresStore() = default;
 
 void PostgresStore::limit_calls(Millis longest) {

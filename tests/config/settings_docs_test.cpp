@@ -103,18 +103,10 @@ TEST(ConfigurationPage, HasARowForEverySettingWithDefaultAndReload) {
 
 /// The members of the structs in config.hpp, as "section.member".
 Paths members_of_the_structs() {
-  const std::map<std::string, std::string> sections{{"Server", "server"},
-                                                    {"Database", "database"},
-                                                    {"Embedded", "database.embedded"},
-                                                    {"State", "state"},
-                                                    {"Sync", "sync"},
-                                                    {"SecretsSection", "secrets"},
-                                                    {"Setup", "setup"},
-                                                    {"Rbac", "rbac"},
-                                                    {"Accounts", "accounts"},
-                                                    {"Passwords", "passwords"},
-                                                    {"Audit", "audit"},
-                                                    {"Log", "log"}};
+  const std::map<std::string, std::string> sections{{"Server", "server"},       {"Database", "database"}, {"Embedded", "database.embedded"},
+                                                    {"State", "state"},         {"Sync", "sync"},         {"SecretsSection", "secrets"},
+                                                    {"Setup", "setup"},         {"Rbac", "rbac"},         {"Accounts", "accounts"},
+                                                    {"Passwords", "passwords"}, {"Audit", "audit"},       {"Log", "log"}};
   Paths all;
   std::string section;
   const std::regex opening(R"(struct (\w+) \{)"), member(R"(  [\w:<>, ]+ (\w+)( = [^;]+|\{[^;]*\})?;.*)");
