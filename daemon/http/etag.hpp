@@ -28,4 +28,14 @@ template <class T>
   return [header = std::string(call.request.headers.if_match)](const T& now) { return matches(header, etag(now)); };
 }
 
+/// `edit`, once the object is the version that If-Match names.
+template <class T>
+[[nodiscard]] Edit<T> edit_if_match(const Call& call, Edit<T> edit) {
+  return [condition = if_match<T>(call), edit = std::move(edit)](const T& now) -> Result<T> {
+    if (condition)
+      if (const auto good = condition(now); !good) return fail(good.error());
+    return edit(now);
+  };
+}
+
 }  // namespace rosterd::http

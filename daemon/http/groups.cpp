@@ -80,15 +80,12 @@ Result<Reply> change_group(Call& call) {
   if (const auto valid = fields->done(); !valid) return fail(valid.error());
   const auto group = named_group(call);
   if (!group) return fail(group.error());
-  const auto condition = if_match<Group>(call);
-  const auto edit = [&](const Group& now) -> Result<Group> {
-    if (condition)
-      if (const auto good = condition(now); !good) return fail(good.error());
+  const auto edit = edit_if_match<Group>(call, [&](const Group& now) -> Result<Group> {
     auto next = now;
     if (name) next.name = *name;
     if (description) next.description = *description;
     return next;
-  };
+  });
   const auto done = call.store().change_group(call.tenant, group->id, edit, call.actor());
   if (!done) return fail(done.error());
   return changed(200, *done);

@@ -98,13 +98,7 @@ Result<Edit<Role>> parse_patch(Call& call) {
 Result<Reply> edit_role(Call& call, const Edit<Role>& edit) {
   const auto role = call.store().role(call.tenant, call.param("r"));
   if (!role) return fail(role.error());
-  const auto condition = if_match<Role>(call);
-  const auto checked = [&](const Role& now) -> Result<Role> {
-    if (condition)
-      if (const auto good = condition(now); !good) return fail(good.error());
-    return edit(now);
-  };
-  const auto done = call.store().change_role(call.tenant, role->id, checked, call.actor());
+  const auto done = call.store().change_role(call.tenant, role->id, edit_if_match<Role>(call, edit), call.actor());
   if (!done) return fail(done.error());
   return changed(call, 200, *done);
 }

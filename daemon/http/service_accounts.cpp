@@ -73,16 +73,13 @@ Result<Reply> change_service_account(Call& call) {
   if (!force) return fail(force.error());
   const auto account = named(call);
   if (!account) return fail(account.error());
-  const auto condition = if_match<ServiceAccount>(call);
-  const auto edit = [&](const ServiceAccount& now) -> Result<ServiceAccount> {
-    if (condition)
-      if (const auto good = condition(now); !good) return fail(good.error());
+  const auto edit = edit_if_match<ServiceAccount>(call, [&](const ServiceAccount& now) -> Result<ServiceAccount> {
     auto next = now;
     if (name) next.name = *name;
     if (description) next.description = *description;
     if (enabled) next.enabled = *enabled;
     return next;
-  };
+  });
   const auto done = call.store().change_service_account(call.tenant, account->id, edit, *force, call.actor());
   if (!done) return fail(done.error());
   call.app.callers.clear();  // its tokens end at once here, within a second on other replicas

@@ -104,12 +104,7 @@ Result<Reply> change_user(Call& call) {
   if (!force) return fail(force.error());
   const auto user = named_user(call);
   if (!user) return fail(user.error());
-  const auto condition = if_match<User>(call);
-  const auto edit = [&](const User& now) -> Result<User> {
-    if (condition)
-      if (const auto good = condition(now); !good) return fail(good.error());
-    return patch->applied(now);
-  };
+  const auto edit = edit_if_match<User>(call, [&](const User& now) -> Result<User> { return patch->applied(now); });
   const auto done = call.store().change_user(call.tenant, user->id, edit, *force, call.actor());
   if (!done) return fail(done.error());
   return changed(200, *done);

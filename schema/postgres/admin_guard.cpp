@@ -19,7 +19,8 @@ bool has_active_admin(Tenancy& inside) {
 
 Result<void> keep_an_admin(Tenancy& inside, bool before) {
   if (!before || has_active_admin(inside)) return {};
-  return fail_as("last_admin", Errc::Conflict, "tenant {} would be left without an active Admin", inside.id.value);
+  return fail_as("last_admin", Errc::Conflict, "tenant {} would be left without an active Admin; a super admin may force it",
+                 inside.id.value);
 }
 
 }  // namespace rosterd::postgres

@@ -94,7 +94,8 @@ MadeBinding insert_binding(Tenancy& inside, const NewBinding& wanted, const Acto
   if (!exists(inside, wanted.principal))
     abort_with("unknown_principal", Errc::InvalidInput, "principal: no {} {}", name_of(wanted.principal.type), text(wanted.principal));
   if (wanted.ns && !is_namespace(*wanted.ns))
-    abort_with("invalid_namespace", Errc::InvalidInput, "namespace: '{}' is no namespace", *wanted.ns);
+    abort_with("invalid_namespace", Errc::InvalidInput, "namespace: '{}' is no namespace: words of a-z, 0-9, _ and -, joined by dots",
+               *wanted.ns);
   if (wanted.expires_at && db.number("SELECT ($1::timestamptz <= now())::int", {*wanted.expires_at}) != 0)
     abort_with("expires_in_past", Errc::InvalidInput, "expires_at: must lie in the future");
   // An expired twin does not stand in the way (R35).

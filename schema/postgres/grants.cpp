@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "schema/core/log.hpp"
 #include "schema/core/text.hpp"
 #include "schema/postgres/admin_guard.hpp"
 
@@ -72,10 +73,9 @@ LastAdmin::LastAdmin(Tenancy& inside) : inside_(inside), before_(has_active_admi
 
 void LastAdmin::stays(Grants& grants, bool forced, const Actor& actor) {
   if (forced && !grants.is_exempt()) abort_with("", Errc::Forbidden, "only a super admin may force this");
-  if (!before_ || has_active_admin(inside_)) return;
-  if (!forced)
-    abort_with("last_admin", Errc::Conflict, "tenant {} would be left without an active Admin; a super admin may force it",
-               inside_.id.value);
+  const auto kept = keep_an_admin(inside_, before_);
+  if (kept) return;
+  if (!forced) throw Abort{kept.error()};
   inside_.audit(actor, {.action = "forced",
                         .object_type = "tenant",
                         .object_id = inside_.id.value,
@@ -99,6 +99,11 @@ void need_text(std::string_view field, std::string_view value) {
     abort_with("", Errc::InvalidInput, "{}: holds characters that no name may hold", field);
 }
 
+void need_description(std::string_view description) {
+  if (description.size() > 1024 || !is_utf8(description) || has_control_characters(description))
+    abort_with("", Errc::InvalidInput, "description: must have at most 1024 bytes of text without control characters");
+}
+
 bool exists(Tenancy& inside, const Principal& principal) {
   const char* table = principal.type == PrincipalType::User    ? "tenant_user"
                       : principal.type == PrincipalType::Group ? "tenant_group"
@@ -107,8 +112,7 @@ bool exists(Tenancy& inside, const Principal& principal) {
 }
 
 void note_refusal(Pool& pool, const TenantId& tenant, const Actor& actor, std::string_view doing, const Error& why) {
-  // The refusal stands whether or not it could be written down.
-  static_cast<void>(in_tenant(pool, Mode::Write, tenant, "noting a refused escalation", [&](Tenancy& inside) -> Result<void> {
+  const auto noted = in_tenant(pool, Mode::Write, tenant, "noting a refused escalation", [&](Tenancy& inside) -> Result<void> {
     inside.audit(actor, {.action = "escalation_refused",
                          .object_type = "tenant",
                          .object_id = tenant.value,
@@ -118,7 +122,11 @@ void note_refusal(Pool& pool, const TenantId& tenant, const Actor& actor, std::s
                          .run = {},
                          .revision = {}});
     return {};
-  }));
+  });
+  // The refusal stands in any case; that the audit log lacks it must be known somewhere.
+  if (!noted)
+    log::error("audit.refusal_lost",
+               {{"tenant", tenant.value}, {"actor", author_text(actor)}, {"why", why.what}, {"error", noted.error().what}});
 }
 
 }  // namespace rosterd::postgres

@@ -52,6 +52,8 @@ class LastAdmin {
 [[nodiscard]] std::string author_text(const Actor& actor);
 /// 1 to 255 bytes of UTF-8 without control characters; throws Abort InvalidInput that names the field.
 void need_text(std::string_view field, std::string_view value);
+/// At most 1024 bytes of UTF-8 without control characters, or none; throws as above.
+void need_description(std::string_view description);
 /// Whether the principal is one of the tenant.
 [[nodiscard]] bool exists(Tenancy& inside, const Principal& principal);
 

@@ -38,11 +38,6 @@ void need_free_name(Tenancy& inside, std::string_view name) {
     abort_with("name_taken", Errc::Conflict, "there is a group {} already", name);
 }
 
-void need_description(std::string_view description) {
-  if (description.size() > 1024 || !is_utf8(description) || has_control_characters(description))
-    abort_with("", Errc::InvalidInput, "description: must have at most 1024 bytes of text without control characters");
-}
-
 Tenancy::Event event_of(std::string_view action, const Group& group, std::optional<std::string> before, std::optional<std::string> after,
                         const Revision& revision) {
   return {.action = action,

@@ -43,8 +43,7 @@ void need_own(const Role& role) {
 
 void need_good(const Role& role) {
   need_text("name", role.name);
-  if (role.description.size() > 1024 || !is_utf8(role.description) || has_control_characters(role.description))
-    abort_with("", Errc::InvalidInput, "description: must have at most 1024 bytes of text without control characters");
+  need_description(role.description);
 }
 
 Tenancy::Event event_of(std::string_view action, const Role& role, std::optional<std::string> before, std::optional<std::string> after,

@@ -47,8 +47,7 @@ bool is_name(std::string_view name) {
 void need_good(const ServiceAccount& one) {
   if (!is_name(one.name))
     abort_with("", Errc::InvalidInput, "name: '{}' must be made of a-z, 0-9 and single inner hyphens, at most 63 characters", one.name);
-  if (one.description.size() > 1024 || !is_utf8(one.description) || has_control_characters(one.description))
-    abort_with("", Errc::InvalidInput, "description: must have at most 1024 bytes of text without control characters");
+  need_description(one.description);
 }
 
 void need_free_name(Tenancy& inside, std::string_view name) {

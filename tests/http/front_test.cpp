@@ -316,7 +316,7 @@ TEST_F(FrontTest, WorkersThatAreHeldUpAreReplacedUpToTheLastThread) {
   for (int i = 0; i < 20; ++i) EXPECT_NE(ask().find("200 OK"), std::string::npos) << "one thread is left";
   scripted.let_go();
   for (const auto& wire : holding) EXPECT_NE(wire.read_until("ok").find("200 OK"), std::string::npos);
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // for the threads too many to leave, of which nothing tells
   for (int i = 0; i < 200; ++i) EXPECT_NE(ask().find("200 OK"), std::string::npos) << "and those who were called may go again";
 }
 
@@ -325,7 +325,7 @@ TEST_F(FrontTest, AnIdleServerSleeps) {
   const Wire wire(port);
   ASSERT_TRUE(wire.send(get("/quick")));
   (void)wire.read_until("ok");
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // until it idles; the second below is what is measured
   const auto used = [] {
     timespec now{};
     ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);

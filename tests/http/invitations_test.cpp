@@ -123,7 +123,7 @@ TEST_F(Invited, R93ExpiresAndWhatItNamesMustExist) {
   EXPECT_EQ(invite("no e-mail").status, 400);
   const auto soon = world.clock.now() + std::chrono::milliseconds(1'500);
   const auto token = token_of(invite(bob.email, {{"expires_at", rfc3339(soon)}}));
-  std::this_thread::sleep_for(std::chrono::milliseconds(1'600));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1'600));  // its time passes on the database's clock
   EXPECT_EQ(accept(world.as(bob), token).code(), "invitation_stale");
   EXPECT_EQ(world.as(ada).get(base + "/invitations").body["items"][0]["state"], "EXPIRED");
   EXPECT_EQ(invite(bob.email).status, 201) << "an expired one does not stand in the way";

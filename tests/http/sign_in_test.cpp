@@ -178,7 +178,7 @@ TEST(SignIn, R64ALockEndsByTime) {
   const auto email = world.somebody("brief");
   for (int i = 0; i < 2; ++i) EXPECT_EQ(world.login(email, "Wrong-password-1").status, 401);
   EXPECT_EQ(world.login(email, kGood).status, 429);
-  std::this_thread::sleep_for(std::chrono::milliseconds(1'600));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1'600));  // the lock's time, on the database's clock
   EXPECT_EQ(world.login(email, kGood).status, 200);
 }
 

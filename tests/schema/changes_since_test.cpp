@@ -324,8 +324,8 @@ TEST_F(ChangesSince, FollowingEndsAtOnceAlsoWhenPostgresqlIsFrozen) {
   Heard listening(*its_store);
   ASSERT_TRUE(wait_until([&] { return listening.looks() == 1; }));
   own.freeze();
-  Heard connecting(*its_store);  // the kernel takes the connection, nobody answers it
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  Heard connecting(*its_store);                                 // the kernel takes the connection, nobody answers it
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // nothing happens, and that must be looked at for a while
   EXPECT_FALSE(listening.is_over());
   EXPECT_FALSE(connecting.is_over());
   listening.request_stop();

@@ -285,7 +285,7 @@ TEST_F(Replicas, EveryDayUpdatesAreComparedWithABuildFromAllRowsP3) {
   ASSERT_TRUE(wait_until([&] { return other.count(sync::Made::Built) >= 2; })) << "the day is over";
   EXPECT_EQ(other.count(sync::Made::Differed), 0u);
   const auto built = other.count(sync::Made::Built);
-  std::this_thread::sleep_for(500ms);
+  std::this_thread::sleep_for(500ms);  // two "days" in which nothing may happen
   EXPECT_EQ(other.count(sync::Made::Built), built) << "nothing was updated since: there is nothing to compare";
 
   user("bob");
