@@ -308,7 +308,7 @@ void Publisher::compare(const TenantId& tenant, Next updated, Next whole) {
 void Publisher::put(const TenantId& tenant, Next snapshot, Made how, Steady::time_point started) {
   const auto revision = snapshot->revision();
   const auto stats = snapshot->stats();
-  const bool is_published = snapshots_.publish(tenant, std::move(snapshot));
+  const bool is_published = snapshots_.publish(tenant, std::move(snapshot), how);
   {
     const std::lock_guard lock(mutex_);
     if (how == Made::Built) {
@@ -320,7 +320,6 @@ void Publisher::put(const TenantId& tenant, Next snapshot, Made how, Steady::tim
     }
   }
   if (!is_published) return;
-  snapshots_.count(how);
   if (how == Made::Built && stats.bytes >= kTrimAbove) malloc_trim(0);
   log::info("snapshot.published",
             {log::field("tenant", tenant.value), log::field("revision", text(revision)),

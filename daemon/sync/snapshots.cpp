@@ -24,7 +24,7 @@ std::optional<Published> Snapshots::wait_for(const TenantId& tenant, const Revis
   return found;
 }
 
-bool Snapshots::publish(const TenantId& tenant, std::shared_ptr<const rbac::Snapshot> snapshot) {
+bool Snapshots::publish(const TenantId& tenant, std::shared_ptr<const rbac::Snapshot> snapshot, Made how) {
   std::shared_ptr<const rbac::Snapshot> old;  // freed after the lock is: taking a large one apart takes a while
   {
     const PatientLock lock(mutex_);
@@ -32,6 +32,7 @@ bool Snapshots::publish(const TenantId& tenant, std::shared_ptr<const rbac::Snap
     if (entry.snapshot && snapshot->revision() < entry.snapshot->revision()) return false;
     old = std::exchange(entry.snapshot, std::move(snapshot));
     entry.seen = std::chrono::steady_clock::now();
+    count(how);
   }
   published_.notify_all();
   return true;
