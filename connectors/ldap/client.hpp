@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "connectors/ldap/net.hpp"
+#include "connectors/net.hpp"
 #include "connectors/ldap/watchdog.hpp"
 
 struct ldap;

@@ -9,6 +9,7 @@
 #include "connectors/ldap/dn.hpp"
 #include "connectors/ldap/filter.hpp"
 #include "connectors/ldap/tls_explain.hpp"
+#include "connectors/settings_object.hpp"
 #include "schema/core/text.hpp"
 
 namespace rosterd::connectors::ldap {
@@ -19,80 +20,7 @@ using Json = nlohmann::json;
 // Debian's bundle of public CAs, for servers with a public certificate; libldap itself has none under LDAPNOINIT.
 constexpr std::string_view kSystemBundle = "/etc/ssl/certs/ca-certificates.crt";
 
-class Problems {
- public:
-  template <class... Args>
-  void add(std::string_view path, fmt::format_string<Args...> text, Args&&... args) {
-    if (!text_.empty()) text_ += "; ";
-    text_ += fmt::format("{}: ", path);
-    text_ += fmt::format(text, std::forward<Args>(args)...);
-  }
-  [[nodiscard]] bool none() const { return text_.empty(); }
-  [[nodiscard]] Error error() const { return {.code = Errc::InvalidInput, .what = text_, .slug = {}}; }
-
- private:
-  std::string text_;
-};
-
-/// One JSON object: hands out its fields once, then names those nobody asked for.
-class Object {
- public:
-  Object(const Json& json, std::string path, Problems& problems) : json_(json), path_(std::move(path)), problems_(problems) {}
-
-  [[nodiscard]] std::string at(std::string_view key) const { return fmt::format("{}/{}", path_, key); }
-  const Json* field(std::string_view key) {
-    known_.emplace_back(key);
-    const auto found = json_.find(key);
-    return found == json_.end() || found->is_null() ? nullptr : &*found;
-  }
-  std::optional<std::string> text(std::string_view key) {
-    const Json* const value = field(key);
-    if (value == nullptr) return std::nullopt;
-    if (!value->is_string()) {
-      problems_.add(at(key), "must be a text");
-      return std::nullopt;
-    }
-    auto out = value->get<std::string>();
-    if (has_control_characters(out)) {
-      problems_.add(at(key), "holds control characters");
-      return std::nullopt;
-    }
-    return out;
-  }
-  std::optional<std::string> required(std::string_view key) {
-    const auto value = field(key);
-    if (value == nullptr || (value->is_string() && value->get_ref<const std::string&>().empty())) {
-      problems_.add(at(key), "is missing");
-      return std::nullopt;
-    }
-    return text(key);
-  }
-  bool flag(std::string_view key) {
-    const Json* const value = field(key);
-    if (value == nullptr) return false;
-    if (!value->is_boolean()) {
-      problems_.add(at(key), "must be true or false");
-      return false;
-    }
-    return value->get<bool>();
-  }
-  const Json* object(std::string_view key) {
-    const Json* const value = field(key);
-    if (value == nullptr || value->is_object()) return value;
-    problems_.add(at(key), "must be an object");
-    return nullptr;
-  }
-  void name_unknown() {
-    for (const auto& [key, value] : json_.items())
-      if (std::find(known_.begin(), known_.end(), key) == known_.end()) problems_.add(at(key), "there is no such setting");
-  }
-
- private:
-  const Json& json_;
-  std::string path_;
-  Problems& problems_;
-  std::vector<std::string> known_;
-};
+using Object = SettingsObject;
 
 void read_url(Object& root, Settings& out, Problems& problems) {
   const bool start_tls = root.flag("start_tls");

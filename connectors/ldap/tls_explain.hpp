@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "connectors/ldap/net.hpp"
+#include "connectors/net.hpp"
 
 namespace rosterd::connectors::ldap {
 

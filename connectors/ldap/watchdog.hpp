@@ -10,7 +10,7 @@
 #include <stop_token>
 #include <thread>
 
-#include "connectors/ldap/net.hpp"
+#include "connectors/net.hpp"
 
 namespace rosterd::connectors::ldap {
 

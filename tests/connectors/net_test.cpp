@@ -1,9 +1,9 @@
-#include "connectors/ldap/net.hpp"
+#include "connectors/net.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace rosterd::connectors::ldap {
+namespace rosterd::connectors {
 namespace {
 
 using std::chrono::seconds;
@@ -64,4 +64,4 @@ TEST(Resolve, AnUnknownHostIsAnErrorInWords) {
 }
 
 }  // namespace
-}  // namespace rosterd::connectors::ldap
+}  // namespace rosterd::connectors

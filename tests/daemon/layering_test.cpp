@@ -73,13 +73,15 @@ const std::vector<Library>& libraries() {
       {"spdlog", std::regex("spdlog/.*"), {"daemon/logging.cpp"}},
       {"sd-journal", std::regex("systemd/sd-journal\\.h"), {"daemon/logging.cpp"}},
       {"sd-daemon", std::regex("systemd/sd-daemon\\.h"), {"daemon/notify.cpp"}},
-      {"libcurl", std::regex("curl/.*"), {"cli/"}},
+      {"libcurl", std::regex("curl/.*"), {"cli/", "connectors/http/"}},  // a client of the API, and of providers
       {"PCRE2", std::regex("pcre2\\.h"), {"daemon/sync/"}},
       {"libsodium",
        std::regex("sodium\\.h"),
        {"schema/core/", "daemon/secrets.cpp", "daemon/passwords.cpp"}},  // hashes there, sealing and passwords here
       {"libunistring", std::regex("uni(str|norm|case|type)\\.h"), {"schema/core/"}},
-      {"OpenSSL", std::regex("openssl/.*"), {"connectors/ldap/", "daemon/http/"}},  // the client's side of TLS and the server's
+      {"OpenSSL",
+       std::regex("openssl/.*"),
+       {"connectors/ldap/", "connectors/oidc/", "daemon/http/"}},  // the client's side of TLS, signed tokens, the server's side
       {"GoogleTest", std::regex("g(test|mock)/.*"), {}},
   };
   return table;

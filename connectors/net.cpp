@@ -1,4 +1,4 @@
-#include "connectors/ldap/net.hpp"
+#include "connectors/net.hpp"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #include <optional>
 #include <thread>
 
-namespace rosterd::connectors::ldap {
+namespace rosterd::connectors {
 namespace {
 
 using Bytes16 = std::array<unsigned char, 16>;
@@ -112,8 +112,7 @@ std::vector<Address> copy(const addrinfo* list) {
     Address address;
     std::memcpy(&address.storage, item->ai_addr, item->ai_addrlen);
     address.size = item->ai_addrlen;
-    char text[INET6_ADDRSTRLEN + 1] = {};
-    if (getnameinfo(item->ai_addr, item->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0) address.text = text;
+    address.text = numeric_text(address);
     out.push_back(std::move(address));
   }
   return out;
@@ -150,6 +149,12 @@ Fd::~Fd() {
 Result<Network> parse_network(std::string_view cidr) {
   if (auto found = network(cidr)) return *found;
   return fail(Errc::InvalidInput, "\"{}\" is no network in CIDR form such as 10.0.0.0/8 or fd00::/8", cidr);
+}
+
+std::string numeric_text(const Address& address) {
+  char text[INET6_ADDRSTRLEN + 1] = {};
+  const auto* const raw = reinterpret_cast<const sockaddr*>(&address.storage);
+  return getnameinfo(raw, address.size, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0 ? text : std::string();
 }
 
 std::string_view special_range(const Address& address) {
@@ -196,7 +201,7 @@ Result<std::vector<Address>> resolve(const std::string& host, std::uint16_t port
   if (!answer->done && stop.stop_requested()) return fail(Errc::Stopped, "resolving {}: told to stop", host);
   if (!answer->done) return fail(Errc::Unavailable, "resolving {}: no answer from the name server in time", host);
   if (answer->code == EAI_SYSTEM) return fail(Errc::Unavailable, "resolving {}: {}", host, std::strerror(answer->system_error));
-  if (answer->code != 0) return fail(Errc::Unavailable, "resolving {}: {}; check the host name in url", host, gai_strerror(answer->code));
+  if (answer->code != 0) return fail(Errc::Unavailable, "resolving {}: {}; check the host name", host, gai_strerror(answer->code));
   return std::move(answer->addresses);
 }
 
@@ -233,4 +238,4 @@ Result<Fd> connect_tcp(const Address& address, Deadline deadline, milliseconds s
   return fd;
 }
 
-}  // namespace rosterd::connectors::ldap
+}  // namespace rosterd::connectors

@@ -14,7 +14,7 @@
 
 #include "schema/core/result.hpp"
 
-namespace rosterd::connectors::ldap {
+namespace rosterd::connectors {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
@@ -46,6 +46,8 @@ struct Address {
   std::string text;  ///< "192.0.2.7"
 };
 
+/// "192.0.2.7" or "2001:db8::1"; empty for what is no IP address.
+[[nodiscard]] std::string numeric_text(const Address& address);
 /// "a loopback address", "a private address", … for what is refused unless listed; empty for a public address.
 [[nodiscard]] std::string_view special_range(const Address& address);
 [[nodiscard]] bool is_listed(const Address& address, std::span<const Network> allowed);
@@ -57,4 +59,4 @@ struct Address {
 /// A blocking, connected TCP socket with keepalive and TCP_USER_TIMEOUT.
 [[nodiscard]] Result<Fd> connect_tcp(const Address& address, Deadline deadline, std::chrono::milliseconds silence, std::stop_token stop);
 
-}  // namespace rosterd::connectors::ldap
+}  // namespace rosterd::connectors
