@@ -122,6 +122,7 @@ struct ConnectorOptions {
   std::chrono::milliseconds read_deadline{3'600'000};   ///< one whole read
   std::uint64_t max_message_bytes = 256ull << 20;       ///< largest LDAP message accepted
   std::uint32_t page_size = 1000;
+  std::string http_proxy;  ///< for sources that are read over HTTP: "http://proxy.example:3128"; empty = none
 };
 
 /// Settings as the API takes them (DESIGN §6.1), secrets already opened: {"value": …}. Parsed strictly.

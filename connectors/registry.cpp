@@ -1,11 +1,13 @@
 #include "connectors/connector.hpp"
 #include "connectors/ldap/ldap.hpp"
+#include "connectors/oidc/oidc.hpp"
 
 namespace rosterd::connectors {
 namespace {
 
 // Every kind of directory there is. A new kind is a row here.
 const ConnectorType kTypes[] = {
+    {.name = "oidc", .make = oidc::make, .validate = oidc::validate, .fingerprint = oidc::fingerprint, .secrets = oidc::secrets()},
     {.name = "ldap", .make = ldap::make, .validate = ldap::validate, .fingerprint = ldap::fingerprint, .secrets = ldap::secrets()},
 };
 

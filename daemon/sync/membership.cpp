@@ -75,11 +75,25 @@ void Membership::open(std::uint32_t group_position, std::span<const Reference> r
   }
 }
 
+/// Some directories name members by their stable ids: whoever is held under it need not be in this feed, which may be incremental.
+std::optional<Target> Membership::held_by_id(std::string_view reference) const {
+  for (const auto& [prefix, type] :
+       {std::pair(std::string_view("user:"), PrincipalType::User), std::pair(std::string_view("group:"), PrincipalType::Group)}) {
+    if (!reference.starts_with(prefix)) continue;
+    const auto& table = index_.of(type);
+    const auto at = table.find(key_of(reference.substr(prefix.size())));
+    if (at && table[*at].held() && !table[*at].away()) return Target(type, *at);
+  }
+  return std::nullopt;
+}
+
 void Membership::member(std::string_view reference) {
   ++open_listed_;
   const auto hash = references_.hash(reference);
   if (const auto target = references_.find(hash)) {
     members_.push_back(*target);
+  } else if (const auto held = held_by_id(reference)) {
+    members_.push_back(*held);
   } else {
     pending_.push_back({.reference = hash, .group = open_});
   }

@@ -102,6 +102,7 @@ class Membership {
   [[nodiscard]] Hash128 hash_of(PrincipalId member) const;
   [[nodiscard]] std::optional<std::uint32_t> group_at(PrincipalId group);
   [[nodiscard]] Group& group(std::uint32_t at);
+  [[nodiscard]] std::optional<Target> held_by_id(std::string_view reference) const;
   void prepare_lookups();
   void resolve_pending(std::vector<std::pair<std::uint32_t, Target>>& added_to_new);
   [[nodiscard]] Result<void> compare(std::vector<HeldEdge>& held, bool may_remove, const StillListed& still_listed,

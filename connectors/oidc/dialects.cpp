@@ -1,0 +1,50 @@
+#include "connectors/http/url.hpp"
+#include "connectors/oidc/dialect.hpp"
+#include "connectors/oidc/scim/scim.hpp"
+
+namespace rosterd::connectors::oidc {
+namespace {
+
+// Every dialect there is, in the order of DialectName.
+const DialectType kDialects[] = {
+    {.name = "scim",
+     .make = scim::make,
+     .throttle = {},
+     .api_url = nullptr,
+     .scope = {},
+     .accept = "application/scim+json, application/json"},
+};
+
+}  // namespace
+
+const DialectType& dialect_type(DialectName name) {
+  for (const auto& type : kDialects)
+    if (type.name == name_of(name)) return type;
+  return kDialects[0];
+}
+
+Result<FeedEnd> broken_off(const Error& error, bool delivered_something, std::string_view what) {
+  if (error.code == Errc::Stopped || error.code == Errc::CursorExpired || !delivered_something) return fail(error, "{}", what);
+  return FeedEnd{.absence = KeepAbsent{},
+                 .to = {},
+                 .proof = {.evidence = {{.what = std::string(what), .good = false, .detail = error.what}}},
+                 .cursor_kind = "full",
+                 .learnt = {}};
+}
+
+Result<Presence> verify_each(std::span<const ExternalId> ids, const std::function<Result<Present>(const ExternalId&)>& ask) {
+  Presence out;
+  for (const auto& id : ids) {
+    const auto present = ask(id);
+    if (!present && present.error().code == Errc::Stopped) return fail(present.error());
+    if (!present && out.trouble.empty()) out.trouble = present.error().what;
+    out.of.push_back(present.value_or(Present::Unknown));
+    if (!present) {  // the rest would hardly be told either
+      out.of.resize(ids.size(), Present::Unknown);
+      break;
+    }
+  }
+  return out;
+}
+
+}  // namespace rosterd::connectors::oidc
