@@ -1,9 +1,10 @@
 #pragma once
-// canaille (PyPI), an OpenID provider and SCIM 2.0 server in one, with its memory backend, on a free port of 127.0.0.1.
+// canaille (PyPI), an OpenID provider and SCIM 2.0 server in one, with its memory backend, on a free port of 127.0.0.1: people "user0001" …
+// and the groups "everybody" and "few" (the first three). It knows neither filters nor sorting, uses names as ids and gives opaque access
+// tokens.
 
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "tests/support/fetched.hpp"
 
@@ -11,13 +12,13 @@ namespace rosterd::test {
 
 class CanailleServer {
  public:
-  CanailleServer();  ///< ROSTERD_NEEDS("canaille") before it
+  explicit CanailleServer(int people = 25);  ///< ROSTERD_NEEDS("canaille") before it
 
   [[nodiscard]] std::string issuer() const;
   [[nodiscard]] std::string scim_url() const { return issuer() + "/scim/v2"; }
   [[nodiscard]] static std::string client_id() { return "rosterd"; }
   [[nodiscard]] static std::string client_secret() { return "rosterd-secret"; }
-  /// By client_credentials; good for the SCIM server.
+  /// By client_credentials (client_secret_basic); good for the SCIM server.
   [[nodiscard]] std::string token() const;
   [[nodiscard]] std::string log() const;
 

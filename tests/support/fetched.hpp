@@ -40,8 +40,8 @@ struct WebRequest {
 };
 [[nodiscard]] WebAnswer web(const WebRequest& request);
 
-/// A node module of tests/support/servers, run in `dir` with its settings as a JSON file beside it; waits until `ready_url` answers 200.
-/// Every one of them counts its requests and can be told to misbehave:
+/// A node module of tests/support/servers, run in a folder of its own with its settings as a JSON file beside it. Every one of them counts
+/// its requests and can be told to misbehave:
 ///   GET  /__test/requests          -> {"total": 3, "paths": {"GET /token": 3}}; DELETE sets all to 0
 ///   POST /__test/faults {"path": "^/jwks", "times": 2, "status": 429, "headers": {"retry-after": "1"}, "body": "…", "delay_ms": 0, "drop":
 ///   false}
@@ -75,14 +75,14 @@ class NodeServer {
   void clear_requests() const;
 
  protected:
-  /// `settings`: a JSON object; port and TLS files are added to it.
-  NodeServer(std::string module, std::string settings, std::string ready_path, std::string cert_file, std::string key_file,
-             std::string ca_file);
+  /// `settings`: a JSON object; the port and the TLS files are added to it. With `ca_file` an https server asks for certificates of that
+  /// CA.
+  NodeServer(std::string module, std::string settings, const std::string& cert_file, const std::string& key_file, std::string ca_file);
   ~NodeServer() = default;
   WebAnswer ask(const std::string& method, const std::string& path, const std::string& body = {}) const;  ///< throws unless 2xx
 
  private:
-  std::string module_, settings_, ready_path_, ca_file_;
+  std::string module_, settings_, ca_file_;
   bool tls_ = false;
   TempDir dir_;
   int port_ = 0;

@@ -61,7 +61,8 @@ class OidcProvider : public NodeServer {
   [[nodiscard]] std::string sign(const std::string& claims, const std::string& header = "{}", std::string_view algorithm = {}) const;
   /// Access token by client_credentials at the token endpoint with client_secret_basic, as the world outside would get it; throws with the
   /// answer.
-  [[nodiscard]] std::string client_credentials(const Client& client = {}) const;
+  [[nodiscard]] std::string client_credentials(const Client& client) const;
+  [[nodiscard]] std::string client_credentials() const { return client_credentials(Client{}); }
   /// Replaces or adds an account from the next sign-in on.
   void set_account(const Account& account) const;
 

@@ -9,7 +9,7 @@
 namespace rosterd::test {
 
 struct Scim2Finding {
-  std::string status;  ///< SUCCESS, ERROR, CRITICAL, SKIPPED, DEVIATION, ACCEPTABLE … as the tester names them
+  std::string status;  ///< SUCCESS, COMPLIANT, ACCEPTABLE, DEVIATION, ERROR, CRITICAL or SKIPPED
   std::string title;   ///< of the check
   std::string reason;
   std::string tags;  ///< joined by ","
