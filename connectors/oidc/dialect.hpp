@@ -40,6 +40,8 @@ struct DialectType {
   std::string (*api_url)(const std::string& issuer);
   std::string_view scope;   ///< asked for when the settings name none
   std::string_view accept;  ///< media types
+  /// What this dialect demands of settings beyond their form, with JSON paths; nullptr = nothing.
+  Result<void> (*check)(const Settings& settings) = nullptr;
 };
 [[nodiscard]] const DialectType& dialect_type(DialectName name);
 

@@ -1,5 +1,6 @@
 #include "connectors/http/url.hpp"
 #include "connectors/oidc/dialect.hpp"
+#include "connectors/oidc/keycloak/keycloak.hpp"
 #include "connectors/oidc/scim/scim.hpp"
 
 namespace rosterd::connectors::oidc {
@@ -13,6 +14,13 @@ const DialectType kDialects[] = {
      .api_url = nullptr,
      .scope = {},
      .accept = "application/scim+json, application/json"},
+    {.name = "keycloak",
+     .make = keycloak::make,
+     .throttle = {},
+     .api_url = keycloak::api_url,
+     .scope = {},
+     .accept = "application/json",
+     .check = keycloak::check},
 };
 
 }  // namespace

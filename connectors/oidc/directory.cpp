@@ -152,12 +152,15 @@ Result<void> validate(std::string_view json) {
   if (!settings) return fail(settings.error());
   if (api_url_of(*settings).empty())
     return fail(Errc::InvalidInput, "/api_url: is missing, and cannot be told from /issuer in this dialect");
-  return {};
+  const auto check = dialect_type(settings->dialect).check;
+  return check == nullptr ? Result<void>() : check(*settings);
 }
 
 Result<std::unique_ptr<Connector>> make(const ConnectorSettings& settings, const ConnectorOptions& options) {
   auto parsed = parse_settings(settings.json, SecretRule::MustBeOpen);
   if (!parsed) return fail(parsed.error());
+  if (const auto check = dialect_type(parsed->dialect).check)
+    if (auto ok = check(*parsed); !ok) return fail(ok.error());
   auto allowed = networks(options);
   if (!allowed) return fail(allowed.error());
   return std::make_unique<Directory>(std::move(*parsed), options, std::move(*allowed), settings.learnt);
