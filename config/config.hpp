@@ -96,6 +96,7 @@ struct Sync {
   std::uint32_t page_size = 1000;
   std::uint64_t max_message = 256ull << 20;
   std::vector<std::string> allowed_networks;
+  std::string http_proxy;  ///< for sources that are read over HTTP
   Millis shutdown_deadline{20'000};
 };
 

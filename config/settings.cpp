@@ -347,6 +347,7 @@ std::vector<Setting> make_settings() {
       row("sync.page_size", Reload, Count{1, 100'000}, MEMBER(sync.page_size)),
       row("sync.max_message", Reload, Bytes{1 << 20, 2ull << 30}, MEMBER(sync.max_message)),
       row("sync.allowed_networks", Reload, Networks{}, MEMBER(sync.allowed_networks)),
+      row("sync.http_proxy", Reload, Text{}, MEMBER(sync.http_proxy)),
       row("sync.shutdown_deadline", Reload, Duration{Millis(0), minutes(10)}, MEMBER(sync.shutdown_deadline)),
 
       row("secrets.key_file", Restart, File{}, MEMBER(secrets.key_file)),

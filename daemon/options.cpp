@@ -8,7 +8,8 @@ connectors::ConnectorOptions connector_options(const config::Config& config) {
           .operation_timeout = config.sync.operation_timeout,
           .read_deadline = config.sync.read_deadline,
           .max_message_bytes = config.sync.max_message,
-          .page_size = config.sync.page_size};
+          .page_size = config.sync.page_size,
+          .http_proxy = config.sync.http_proxy};
 }
 
 sync::SchedulerOptions scheduler_options(const config::Config& config) {

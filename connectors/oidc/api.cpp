@@ -16,7 +16,7 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 constexpr int kFaultTries = 4;  // of one request: connection lost, 5xx without Retry-After
-constexpr milliseconds kFirstPause{200};
+constexpr milliseconds kFirstPause{100};
 
 std::string shown(const Json& value) {
   if (!value.is_string()) return {};

@@ -35,15 +35,15 @@ class SigningKey {
 };
 
 struct ClientCredentials {
-  std::string token_endpoint;
+  std::string token_endpoint = {};
   ClientAuth auth = ClientAuth::SecretBasic;
-  std::string client_id;
-  std::string client_secret;
-  std::optional<SigningKey> key;
-  std::string key_id;
-  std::string audience;  ///< of the assertion; empty = the token endpoint
-  std::string scope;     ///< empty = none asked for
-  std::string resource;  ///< RFC 8707; empty = none
+  std::string client_id = {};
+  std::string client_secret = {};
+  std::optional<SigningKey> key = std::nullopt;
+  std::string key_id = {};
+  std::string audience = {};  ///< of the assertion; empty = the token endpoint
+  std::string scope = {};     ///< empty = none asked for
+  std::string resource = {};  ///< RFC 8707; empty = none
 };
 
 /// The assertion of RFC 7523 §2.2 for one request: good for a minute, with an id of its own.

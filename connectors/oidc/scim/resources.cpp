@@ -123,6 +123,6 @@ ParsedGroup parse_group(const Json& resource) {
   return out;
 }
 
-std::string filter_text(std::string_view text) { return nlohmann::json(text).dump(-1, ' ', true, Json::error_handler_t::replace); }
+std::string filter_text(std::string_view text) { return nlohmann::json(text).dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 }  // namespace rosterd::connectors::oidc::scim
