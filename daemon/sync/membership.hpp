@@ -53,6 +53,8 @@ class Membership {
   /// Closes it. Gives the members when the group is new (they are all additions), else nothing: see finish.
   [[nodiscard]] std::span<const Target> close(bool complete);
 
+  /// The feed repeats only what has changed: who is not in it is not absent, and whoever a group that is in it lists no more is no member.
+  void feed_is_incremental() { incremental_ = true; }
   /// The feed has ended: resolves members that named groups read later, and compares. Every difference goes to `use`, removals only
   /// when `may_remove`; a removal is left out where the member itself was not delivered (sync-rules S23: edges of the absent stay).
   ///
@@ -119,6 +121,7 @@ class Membership {
   std::unordered_map<std::uint64_t, std::uint32_t> group_of_row_;
   std::vector<std::pair<std::uint64_t, Target>> away_;  ///< rows of those away before the run, sorted
   bool looked_up_ = false;
+  bool incremental_ = false;
   std::vector<AbsentEdge> absent_edges_;
   std::vector<FromUser> from_users_;
   bool from_users_sorted_ = false;

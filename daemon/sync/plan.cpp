@@ -392,6 +392,7 @@ Result<Closed> Plan::close(const connectors::FeedEnd& end, connectors::Connector
     }
   }
   inputs_.control.phase("comparing members");
+  if (!complete_feed) members_.feed_is_incremental();
   auto& guard = out.guard;
   std::map<std::uint32_t, GroupLoss> losses;
   const auto compared = members_.finish(

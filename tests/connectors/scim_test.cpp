@@ -7,7 +7,7 @@
 #include "connectors/oidc/oidc.hpp"
 #include "connectors/oidc/scim/resources.hpp"
 #include "tests/connectors/collecting_sink.hpp"
-#include "tests/support/http_fault_server.hpp"
+#include "tests/support/scim_provider.hpp"
 
 namespace rosterd::test {
 namespace {
@@ -18,96 +18,14 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::UnorderedElementsAre;
 
-/// Users and groups in memory; how lists are paged and what is shown is up to the test.
-class ScimProvider {
- public:
-  bool cursors = false, keyset = false, filters_time = false;
-  bool members_in_lists = true, members_by_id = true, groups_of_users = false;
-  std::size_t most = 3;  ///< per page
-  std::map<std::string, json> users, groups;
-  std::function<std::optional<HttpSaid>(const HttpAsked&)> first;  ///< may answer instead
-  std::vector<std::string> targets;
-
-  void user(const std::string& id, const std::string& name, json more = json::object()) {
-    json out = {{"id", id}, {"userName", name}, {"active", true}, {"name", {{"givenName", name}, {"familyName", "X"}}}};
-    out["emails"] = json::array({{{"value", name + "@acme.example"}, {"primary", true}}});
-    out.update(more);
-    users[id] = out;
-  }
-  void group(const std::string& id, const std::string& name, const std::vector<std::string>& user_ids,
-             const std::vector<std::string>& group_ids = {}) {
-    json members = json::array();
-    for (const auto& member : user_ids) members.push_back({{"value", member}, {"type", "User"}});
-    for (const auto& member : group_ids) members.push_back({{"value", member}, {"$ref", "../Groups/" + member}});
-    groups[id] = {{"id", id}, {"displayName", name}, {"members", members}};
-  }
-  [[nodiscard]] std::string settings(const std::string& more = {}) const {
-    return R"({"issuer":")" + server.url() + R"(","dialect":"scim","api_url":")" + server.url() + R"(/v2","token":{"value":"secret"})" +
-           more + "}";
-  }
-  [[nodiscard]] std::unique_ptr<Connector> connector(const std::string& more = {}, const std::string& learnt = {}) {
-    auto options = test_options();
-    options.operation_timeout = std::chrono::milliseconds(2000);
-    options.read_deadline = std::chrono::milliseconds(15'000);
-    auto made = oidc::make({.json = settings(more), .learnt = learnt}, options);
-    if (!made) throw std::runtime_error(made.error().what);
-    return std::move(*made);
-  }
-
- private:
-  HttpSaid answer(const HttpAsked& asked) {
-    if (asked.headers.contains("authorization") && asked.headers.at("authorization") != "Bearer secret") return {.status = 401};
-    targets.push_back(asked.target);
-    if (first)
-      if (auto said = first(asked)) return *said;
-    if (asked.path == "/v2/ServiceProviderConfig")
-      return json_answer(json{{"pagination", {{"cursor", cursors}}}, {"filter", {{"supported", true}, {"maxResults", most}}}}.dump());
-    for (const auto& [prefix, all] : {std::pair(std::string("/v2/Users"), &users), std::pair(std::string("/v2/Groups"), &groups)}) {
-      if (asked.path == prefix) return list(asked, *all);
-      if (!asked.path.starts_with(prefix + "/")) continue;
-      const auto found = all->find(asked.path.substr(prefix.size() + 1));
-      if (found == all->end())
-        return json_answer(R"({"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"404","detail":"none"})", 404);
-      return json_answer(shown(found->second, members_by_id).dump());
-    }
-    return {.status = 404};
-  }
-  json shown(json resource, bool with_members) const {
-    if (!with_members) resource.erase("members");
-    if (groups_of_users && resource.contains("userName")) {
-      resource["groups"] = json::array();
-      for (const auto& [id, group] : groups)
-        for (const auto& member : group["members"])
-          if (member["value"] == resource["id"]) resource["groups"].push_back({{"value", id}});
-    }
-    return resource;
-  }
-  HttpSaid list(const HttpAsked& asked, const std::map<std::string, json>& all) const {
-    const auto filter = asked.parameter("filter");
-    std::vector<json> matching;
-    for (const auto& [id, resource] : all) {
-      if (filter.starts_with("id gt ") && keyset && id <= json::parse(filter.substr(6)).get<std::string>()) continue;
-      if (filters_time && filter.starts_with("meta.lastModified gt ") &&
-          resource.value("/meta/lastModified"_json_pointer, "2020-01-01T00:00:00Z") <= json::parse(filter.substr(21)).get<std::string>())
-        continue;
-      if (filter.starts_with("id gt ") && !keyset) return json_answer(R"({"detail":"no such filter","scimType":"invalidFilter"})", 400);
-      matching.push_back(shown(resource, members_in_lists));
-    }
-    std::size_t start = 0;
-    if (asked.query.contains("startIndex")) start = std::stoul(asked.parameter("startIndex")) - 1;
-    if (asked.query.contains("cursor") && !asked.parameter("cursor").empty()) start = std::stoul(asked.parameter("cursor").substr(1));
-    const auto count = std::min(most, asked.query.contains("count") ? std::stoul(asked.parameter("count")) : most);
-    json out = {{"totalResults", matching.size()}, {"Resources", json::array()}};
-    for (auto at = start; at < std::min(matching.size(), start + count); ++at) out["Resources"].push_back(matching[at]);
-    if (asked.query.contains("cursor") && start + count < matching.size()) out["nextCursor"] = "c" + std::to_string(start + count);
-    auto said = json_answer(out.dump());
-    said.headers.emplace_back("Date", "Thu, 26 Nov 2026 10:00:00 GMT");
-    return said;
-  }
-
- public:
-  HttpFaultServer server{[this](const HttpAsked& asked) { return answer(asked); }};
-};
+std::unique_ptr<Connector> connector_of(const ScimProvider& provider, const std::string& learnt = {}) {
+  auto options = test_options();
+  options.operation_timeout = std::chrono::milliseconds(2000);
+  options.read_deadline = std::chrono::milliseconds(15'000);
+  auto made = oidc::make({.json = provider.settings(), .learnt = learnt}, options);
+  if (!made) throw std::runtime_error(made.error().what);
+  return std::move(*made);
+}
 
 struct Reading : testing::Test {
   Reading() {
@@ -115,9 +33,9 @@ struct Reading : testing::Test {
     provider.group("g1", "Staff", {"u-ada", "u-bob", "u-eve"});
     provider.group("g2", "All", {"u-dan"}, {"g1"});
   }
-  FeedEnd read(const Cursor& from = {}, const std::string& more = {}) {
+  FeedEnd read(const Cursor& from = {}) {
     sink = {};
-    auto end = provider.connector(more, learnt)->read(from, sink, {});
+    auto end = connector_of(provider, learnt)->read(from, sink, {});
     if (!end) throw std::runtime_error(end.error().what);
     return *end;
   }
@@ -203,7 +121,7 @@ TEST_F(ScimDialect, AProviderDownInTheMiddleEndsAnUnfinishedFeedAndNeverAShorter
       return std::nullopt;
     };
     CollectingSink seen;
-    const auto end = provider.connector()->read({}, seen, {});
+    const auto end = connector_of(provider)->read({}, seen, {});
     if (end) {
       EXPECT_FALSE(is_complete(*end)) << dies_at;
       EXPECT_TRUE(std::holds_alternative<KeepAbsent>(end->absence)) << dies_at;
@@ -219,7 +137,7 @@ TEST_F(ScimDialect, AnswersThatAreNoListsEndTheRead) {
       return asked.path == "/v2/Users" ? std::optional(json_answer(body)) : std::nullopt;
     };
     CollectingSink seen;
-    EXPECT_FALSE(provider.connector()->read({}, seen, {})) << body;
+    EXPECT_FALSE(connector_of(provider)->read({}, seen, {})) << body;
   }
 }
 
@@ -236,11 +154,11 @@ TEST_F(ScimDialect, ATokenThatRunsOutInTheMiddleOfAWalkIsAnErrorInWordsWhenItIsS
 }
 
 TEST_F(ScimDialect, VerifyingAsksById) {
-  const auto presence = provider.connector()->verify(PrincipalType::User, std::vector<ExternalId>{{"u-ada"}, {"u-gone"}}, {});
+  const auto presence = connector_of(provider)->verify(PrincipalType::User, std::vector<ExternalId>{{"u-ada"}, {"u-gone"}}, {});
   ASSERT_TRUE(presence) << presence.error().what;
   EXPECT_THAT(presence->of, ElementsAre(Present::InScope, Present::Gone));
   provider.first = [](const HttpAsked&) { return HttpSaid{.status = 403}; };
-  const auto unknown = provider.connector()->verify(PrincipalType::User, std::vector<ExternalId>{{"u-ada"}, {"u-gone"}}, {});
+  const auto unknown = connector_of(provider)->verify(PrincipalType::User, std::vector<ExternalId>{{"u-ada"}, {"u-gone"}}, {});
   ASSERT_TRUE(unknown);
   EXPECT_THAT(unknown->of, ElementsAre(Present::Unknown, Present::Unknown));
 }
@@ -264,14 +182,14 @@ TEST_F(ScimDialect, AFilterThatDoesNothingIsFoundOut) { EXPECT_EQ(read().to.valu
 
 TEST_F(ScimDialect, ACursorOfAnotherKindAsksForAFullRead) {
   CollectingSink seen;
-  const auto end = provider.connector()->read({"{\"v\":99}"}, seen, {});
+  const auto end = connector_of(provider)->read({"{\"v\":99}"}, seen, {});
   ASSERT_FALSE(end);
   EXPECT_EQ(end.error().code, Errc::CursorExpired);
 }
 
 TEST_F(ScimDialect, TestingSaysWhatIsThereOrWrong) {
   std::string text;
-  for (const auto& finding : provider.connector()->test({}))
+  for (const auto& finding : connector_of(provider)->test({}))
     text += fmt::format("{}{}: {}\n", finding.good ? "" : "BAD ", finding.step, finding.text);
   EXPECT_THAT(text, HasSubstr("users: 1 of 7: ada is ada X <ada@acme.example>"));
   EXPECT_THAT(text, HasSubstr("groups: 1 of 2: Staff with 3 members"));

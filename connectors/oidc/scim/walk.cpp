@@ -154,7 +154,7 @@ Result<bool> Walk::by_keyset(const Use& use) {
   if (!first && first.error().code != Errc::InvalidInput) return fail(first.error());
   if (!first) return false;  // it does not sort
   const auto total = first->total;
-  if (!ascends(*first, last)) return false;
+  if (!ascends(*first, last) || (first->resources->empty() && total != 0)) return false;
   if (total && first->resources->size() >= *total) {  // one page holds them all: nothing to prove
     if (auto ok = deliver(*first, use); !ok) return fail(ok.error());
     return true;
