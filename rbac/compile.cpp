@@ -179,7 +179,8 @@ class Compiler final : public Builder {
     for (std::uint32_t number = 0; number < t_.ids.size(); ++number) {
       t_.set_rank(t_.records[number], number - t_.first_of(type_of(t_.states[number])));
       const auto id = t_.ids[number];
-      if (!t_.by_id.insert(t_.hash_of(id), number, [&](std::uint32_t held) { return t_.ids[held] == id; }).second)
+      if (!t_.by_id.insert(t_.hash_of(id), t_.place_of(number), [&](std::uint32_t held) { return t_.ids[t_.number_at(held)] == id; })
+               .second)
         return refuse("principal {} comes twice", id);
     }
     edges_.reserve(announced_.edges);

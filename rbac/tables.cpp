@@ -60,8 +60,8 @@ std::uint64_t Tables::hash_of(std::uint64_t id) const noexcept {
 }
 
 std::optional<std::uint32_t> Tables::number_of(PrincipalId id) const noexcept {
-  const auto* number = by_id.find(hash_of(id.value), [&](std::uint32_t candidate) { return ids[candidate] == id.value; });
-  return number == nullptr ? std::nullopt : std::optional(*number);
+  const auto* place = by_id.find(hash_of(id.value), [&](std::uint32_t candidate) { return ids[number_at(candidate)] == id.value; });
+  return place == nullptr ? std::nullopt : std::optional(number_at(*place));
 }
 
 Subject Tables::find(PrincipalType type, PrincipalId id) const noexcept {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "rbac/inverse.hpp"
@@ -85,8 +86,16 @@ class ProbeTable {
   }
   /// The slot stays taken, so that what lies behind it is still found.
   void forget(const Value* found) { tags_[static_cast<std::size_t>(found - values_.data())] = kForgotten; }
+  [[nodiscard]] bool is_made() const { return tags_.size() != 0; }
+  [[nodiscard]] std::size_t used() const { return used_; }
+  [[nodiscard]] std::size_t slots() const { return tags_.size(); }
   template <class Use>
   void each(Use&& use) {
+    for (std::size_t slot = 0; slot < tags_.size(); ++slot)
+      if (tags_[slot] > kForgotten) use(values_[slot]);
+  }
+  template <class Use>
+  void each(Use&& use) const {
     for (std::size_t slot = 0; slot < tags_.size(); ++slot)
       if (tags_[slot] > kForgotten) use(values_[slot]);
   }
@@ -172,6 +181,88 @@ struct KeySlot {
   [[nodiscard]] static std::uint32_t entry_of(std::uint32_t record) { return record >> 1; }
   [[nodiscard]] std::uint32_t record() const { return (entry & kRecordBits) << 1; }
   [[nodiscard]] bool is_shared() const { return (entry & kShared) != 0; }
+  /// Nobody has the key any more (KeyTable). Who is ambiguous is shared, too, so that one without the other is free to say it.
+  [[nodiscard]] bool is_forgotten() const { return (entry & (kAmbiguous | kShared)) == kAmbiguous; }
+  void make_forgotten() { entry = (entry | kAmbiguous) & ~kShared; }
+};
+
+/// Keys and where they lead: a large table that one snapshot after the other shares, and in front of it a small one of what has changed
+/// since it was made. An update copies the small one, and only when that is full both of them.
+class KeyTable {
+ public:
+  void make(std::size_t keys) {
+    whole_.make(keys);
+    recent_ = {};
+    is_direct_ = true;
+  }
+  [[nodiscard]] std::size_t bytes() const { return whole_.bytes() + recent_.bytes(); }
+  /// The same keys in the same memory; prepare() it before it is changed.
+  [[nodiscard]] KeyTable share() const {
+    KeyTable out;
+    out.whole_ = whole_.share();
+    out.recent_ = recent_.share();
+    return out;
+  }
+  /// Whether so many more keys leave it quick, also when all of them are in the large table.
+  [[nodiscard]] bool has_room_for(std::size_t more) const { return whole_.has_room_for(recent_.used() + more); }
+  /// Before at most so many keys are added or changed. `hash_of(slot)` and `is_same(slot, slot)`: of the keys that slots stand for.
+  template <class HashOf, class IsSame>
+  void prepare(std::size_t changes, HashOf&& hash_of, IsSame&& is_same) {
+    if (is_direct_) return;
+    if (recent_.used() + changes <= most_recent()) {
+      if (recent_.is_made())
+        recent_.own();
+      else
+        recent_.make(most_recent() + 8);
+      return;
+    }
+    whole_.own();
+    std::as_const(recent_).each([&](const KeySlot& slot) {
+      const auto same = [&](const KeySlot& held) { return is_same(held, slot); };
+      if (!slot.is_forgotten())
+        *whole_.insert(hash_of(slot), slot, same).first = slot;
+      else if (const auto* held = whole_.find_to_change(hash_of(slot), same))
+        whole_.forget(held);
+    });
+    recent_ = {};
+    is_direct_ = true;
+  }
+  void prefetch(std::uint64_t hash) const noexcept { whole_.prefetch(hash); }
+  template <class IsIt>
+  [[nodiscard]] const KeySlot* find(std::uint64_t hash, IsIt&& is_it) const noexcept {
+    if (recent_.is_made())
+      if (const auto* slot = recent_.find(hash, is_it)) return slot->is_forgotten() ? nullptr : slot;
+    return whole_.find(hash, is_it);
+  }
+  template <class IsIt>
+  [[nodiscard]] KeySlot* find_to_change(std::uint64_t hash, IsIt&& is_it) {
+    if (is_direct_) return whole_.find_to_change(hash, is_it);
+    if (auto* slot = recent_.find_to_change(hash, is_it)) return slot->is_forgotten() ? nullptr : slot;
+    const auto* slot = std::as_const(whole_).find(hash, is_it);
+    return slot == nullptr ? nullptr : recent_.insert(hash, *slot, is_it).first;
+  }
+  template <class IsIt>
+  std::pair<KeySlot*, bool> insert(std::uint64_t hash, KeySlot fresh, IsIt&& is_it) {
+    if (is_direct_) return whole_.insert(hash, fresh, is_it);
+    if (auto* held = find_to_change(hash, is_it)) return {held, false};
+    auto* slot = recent_.insert(hash, fresh, is_it).first;
+    *slot = fresh;  // which it is not if the key stood there as forgotten
+    return {slot, true};
+  }
+  /// What find_to_change has found.
+  void forget(KeySlot* found) {
+    if (is_direct_)
+      whole_.forget(found);
+    else
+      found->make_forgotten();
+  }
+
+ private:
+  /// So small that it stays in the caches next to a processor, where looking into it costs a check next to nothing.
+  [[nodiscard]] std::size_t most_recent() const { return whole_.slots() / 128 + 64; }
+  ProbeTable<KeySlot> whole_;
+  ProbeTable<KeySlot> recent_;  ///< looked into first; not made = nothing has changed
+  bool is_direct_ = false;      ///< `whole_` is nobody else's
 };
 
 /// Another principal has the key of `held`, too: active principals stand before suspended ones, two active ones are ambiguous, and of
@@ -198,8 +289,8 @@ struct Tables {
   Array<std::uint32_t> states;
   Array<std::uint32_t> records;  ///< by number: where its record starts in `texts`
   Array<char> texts;
-  ProbeTable<std::uint32_t> by_id;  ///< id -> number
-  ProbeTable<KeySlot> by_key;
+  ProbeTable<std::uint32_t> by_id;  ///< id -> type and rank in it, which newcomers of other types do not move
+  KeyTable by_key;
   TextHash text_hash;
   std::uint64_t id_seed = random_u64();
 
@@ -233,6 +324,14 @@ struct Tables {
   /// The number of the first principal of a type.
   [[nodiscard]] std::uint32_t first_of(PrincipalType type) const {
     return type == PrincipalType::User ? 0 : type == PrincipalType::Group ? users : users + groups;
+  }
+  /// What by_id holds for a principal, and back.
+  [[nodiscard]] std::uint32_t place_of(std::uint32_t number) const noexcept {
+    const auto type = number < users ? PrincipalType::User : is_group(number) ? PrincipalType::Group : PrincipalType::ServiceAccount;
+    return static_cast<std::uint32_t>(type) << kTypeShift | (number - first_of(type));
+  }
+  [[nodiscard]] std::uint32_t number_at(std::uint32_t place) const noexcept {
+    return first_of(type_of(place)) + (place & ((1U << kTypeShift) - 1));
   }
   [[nodiscard]] Record record_at(std::uint32_t offset) const noexcept;
   [[nodiscard]] Record record(std::uint32_t number) const noexcept { return record_at(records[number]); }
@@ -269,10 +368,13 @@ struct Tables {
     if (!held.key.empty()) use(KeySlot{entry, state}, held.key);
     if (type_of(state) == PrincipalType::User && !held.second.empty()) use(KeySlot{entry | KeySlot::kSecond, state}, held.second);
   }
-  /// Whether a slot stands for a key.
-  [[nodiscard]] bool is_slot_of(const KeySlot& slot, PrincipalType type, std::string_view key) const noexcept {
+  /// The key a slot stands for.
+  [[nodiscard]] std::string_view key_of(const KeySlot& slot) const noexcept {
     const auto held = record_at(slot.record());
-    return type_of(slot.state) == type && ((slot.entry & KeySlot::kSecond) == 0 ? held.key : held.second) == key;
+    return (slot.entry & KeySlot::kSecond) == 0 ? held.key : held.second;
+  }
+  [[nodiscard]] bool is_slot_of(const KeySlot& slot, PrincipalType type, std::string_view key) const noexcept {
+    return type_of(slot.state) == type && key_of(slot) == key;
   }
   [[nodiscard]] std::uint64_t bytes() const;
   [[nodiscard]] std::uint64_t content_hash() const;

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <map>
 #include <new>
-#include <numeric>
 #include <set>
 #include <unordered_map>
 
@@ -132,7 +131,6 @@ class Update {
     Array<std::uint64_t> ids;
     Array<std::uint32_t> states, records;
     ids.reserve(t_.size()), states.reserve(t_.size()), records.reserve(t_.size());
-    now_.assign(o_.size(), kGone);
     std::uint32_t next = 0;  // of the old numbers
     const auto copy_up_to = [&](std::uint32_t end) {
       while (next < end) {
@@ -144,7 +142,7 @@ class Update {
         std::copy(o_.ids.begin() + next, o_.ids.begin() + stop, ids.extend(stop - next));
         std::copy(o_.states.begin() + next, o_.states.begin() + stop, states.extend(stop - next));
         std::copy(o_.records.begin() + next, o_.records.begin() + stop, records.extend(stop - next));
-        std::iota(now_.begin() + next, now_.begin() + stop, to);
+        runs_.push_back({.from = next, .end = stop, .to = to});
         move_ranks(next, stop, to - t_.first_of(type));
         next = stop;
       }
@@ -166,7 +164,7 @@ class Update {
     }
     skip_gone(o_.size());
     for (auto& one : touched_)
-      if (one.before != kGone) one.now = now_[one.before];
+      if (one.before != kGone) one.now = now_of(one.before);
     t_.ids = std::move(ids);
     t_.states = std::move(states);
     t_.records = std::move(records);
@@ -189,6 +187,7 @@ class Update {
   /// anew.
   void move_ranks(std::uint32_t from, std::uint32_t end, std::uint32_t rank) {
     if (rank == from - o_.first_of(type_of(o_.states[from]))) return;
+    is_reordered_ = true;
     t_.texts.own();
     for (auto number = from; number < end; ++number, ++rank) t_.set_rank(o_.records[number], rank);
   }
@@ -197,7 +196,8 @@ class Update {
     auto& table = t_.by_id;
     const auto add = [&](std::uint32_t number) {
       const auto id = std::as_const(t_.ids)[number];
-      table.insert(t_.hash_of(id), number, [&](std::uint32_t held) { return std::as_const(t_.ids)[held] == id; });
+      table.insert(t_.hash_of(id), t_.place_of(number),
+                   [&](std::uint32_t held) { return std::as_const(t_.ids)[t_.number_at(held)] == id; });
     };
     if (!table.has_room_for(added_.size())) {
       table = {};
@@ -207,8 +207,8 @@ class Update {
     }
     table.own();
     for (const auto number : gone_)
-      table.forget(table.find(o_.hash_of(o_.ids[number]), [&](std::uint32_t held) { return held == number; }));
-    table.each([&](std::uint32_t& number) { number = now_[number]; });
+      table.forget(table.find(o_.hash_of(o_.ids[number]), [&](std::uint32_t held) { return held == o_.place_of(number); }));
+    if (is_reordered_) table.each([&](std::uint32_t& place) { place = t_.place_of(now_of(o_.number_at(place))); });
     for (const auto number : added_) add(number);
   }
 
@@ -232,7 +232,12 @@ class Update {
     }
   }
 
-  [[nodiscard]] std::uint32_t now_of(std::uint32_t before) const { return is_renumbered_ ? now_[before] : before; }
+  [[nodiscard]] std::uint32_t now_of(std::uint32_t before) const {
+    if (!is_renumbered_) return before;
+    const auto behind = std::upper_bound(runs_.begin(), runs_.end(), before, [](std::uint32_t n, const Run& run) { return n < run.from; });
+    if (behind == runs_.begin() || before >= (behind - 1)->end) return kGone;
+    return (behind - 1)->to + (before - (behind - 1)->from);
+  }
 
   // ---- memberships ----------------------------------------------------------------------------------------------------------------
 
@@ -321,7 +326,7 @@ class Update {
   [[nodiscard]] bool groups_stay() const {
     if (!is_renumbered_ || o_.groups == 0) return true;
     const auto is_group = [&](std::uint32_t number) { return o_.is_group(number); };
-    return std::none_of(gone_.begin(), gone_.end(), is_group) && now_[o_.users + o_.groups - 1] == t_.users + o_.groups - 1;
+    return std::none_of(gone_.begin(), gone_.end(), is_group) && now_of(o_.users + o_.groups - 1) == t_.users + o_.groups - 1;
   }
 
   // ---- roles and bindings -----------------------------------------------------------------------------------------------------------
@@ -510,7 +515,10 @@ class Update {
       t_.by_key = {};
       return t_.index_keys();
     }
-    t_.by_key.own();
+    const auto due = static_cast<std::size_t>(std::count(due_.begin(), due_.end(), true));
+    t_.by_key.prepare(
+        2 * (due + touched_.size()) + fresh, [&](const KeySlot& slot) { return t_.hash_of(type_of(slot.state), t_.key_of(slot)); },
+        [&](const KeySlot& a, const KeySlot& b) { return t_.is_slot_of(a, type_of(b.state), t_.key_of(b)); });
     for (const auto& one : touched_)
       if (one.before != kGone && (!one.there || one.is_renamed)) leave_keys(one);
     for (const auto& one : touched_)
@@ -525,7 +533,7 @@ class Update {
   void leave_keys(const Touched& one) {
     t_.each_key(o_.records[one.before], o_.states[one.before], [&](const KeySlot&, std::string_view key) {
       const auto type = type_of(o_.states[one.before]);
-      const auto* slot = slot_of(type, key);
+      auto* slot = slot_of(type, key);
       if (slot == nullptr) return;  // both its texts were the same key
       if (slot->is_shared())
         unsettled_.try_emplace(std::pair(type, std::string(key)));
@@ -594,7 +602,12 @@ class Update {
   Masks masks_;
   std::vector<Touched> touched_;
   bool is_renumbered_ = false;
-  std::vector<std::uint32_t> now_;           ///< by old number, the new one, if they are renumbered
+  bool is_reordered_ = false;  ///< somebody has another rank in his type
+  /// Old numbers that stay side by side, if they are renumbered; who is in none of them is gone.
+  struct Run {
+    std::uint32_t from = 0, end = 0, to = 0;
+  };
+  std::vector<Run> runs_;
   std::vector<std::uint32_t> gone_, added_;  ///< in the old numbers; in the new ones
   std::vector<std::uint32_t> role_now_;
   std::vector<bool> role_touched_;

@@ -16,6 +16,7 @@
 #include "daemon/http/request.hpp"
 #include "daemon/http/server.hpp"
 #include "daemon/http/short_cache.hpp"
+#include "daemon/http/single_flight.hpp"
 #include "daemon/http/token_cache.hpp"
 #include "daemon/passwords.hpp"
 
@@ -63,6 +64,8 @@ struct App {
   TokenCache token_hashes;
   ShortCache<std::shared_ptr<const Caller>> callers;  ///< by token hash
   ShortCache<Standing> standings;                     ///< by tenant and account
+  SingleFlight<Result<std::shared_ptr<const Caller>>> caller_questions;
+  SingleFlight<Result<Standing>> standing_questions;
   Metrics metrics;
   Limits limits{metrics};
   std::atomic<bool> ready{false};

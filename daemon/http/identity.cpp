@@ -9,8 +9,6 @@
 namespace rosterd::http {
 namespace {
 
-using Steady = std::chrono::steady_clock;
-
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
     return (x >= 'A' && x <= 'Z' ? static_cast<char>(x + 32) : x) == (y >= 'A' && y <= 'Z' ? static_cast<char>(y + 32) : y);
@@ -58,7 +56,7 @@ Result<TokenLookup> look_up_secret(App& app, std::string_view secret) {
   out.hit = app.callers.find(out.hash);
   if (out.hit && out.hit->refresh) {
     app.background.post([&app, hash = out.hash, session] {
-      const auto asked = Steady::now();
+      const auto asked = app.callers.asking();
       // An error leaves the entry to its age; then a request asks for itself and says what is wrong.
       if (auto found = ask_store(app, hash, session)) {
         if (*found)
@@ -114,20 +112,22 @@ Result<void> may_act(const Caller& caller) {
 }
 
 Result<std::shared_ptr<const Caller>> ask_for_caller(App& app, const TokenLookup& token) {
-  const auto asked = Steady::now();
-  auto found = ask_store(app, token.hash, token.session);
-  if (!found) {
-    const auto& hit = token.hit;
-    if (found.error().code == Errc::Unavailable && hit && hit->age < app.options.max_snapshot_age) return hit->value;
-    return fail(found.error(), "looking up the token");
-  }
-  if (!*found) {
-    app.callers.erase(token.hash);
-    return fail(unauthenticated());
-  }
-  auto caller = std::make_shared<const Caller>(std::move(**found));
-  app.callers.put(token.hash, caller, asked);
-  return caller;
+  const auto asked = app.callers.asking();
+  return app.caller_questions.share(token.hash, asked.moment, [&]() -> Result<std::shared_ptr<const Caller>> {
+    auto found = ask_store(app, token.hash, token.session);
+    if (!found) {
+      const auto& hit = token.hit;
+      if (found.error().code == Errc::Unavailable && hit && hit->age < app.options.max_snapshot_age) return hit->value;
+      return fail(found.error(), "looking up the token");
+    }
+    if (!*found) {
+      app.callers.erase(token.hash);
+      return fail(unauthenticated());
+    }
+    auto caller = std::make_shared<const Caller>(std::move(**found));
+    app.callers.put(token.hash, caller, asked);
+    return caller;
+  });
 }
 
 StandingLookup look_up_standing(App& app, const TenantId& tenant, AccountId account) {
@@ -136,7 +136,7 @@ StandingLookup look_up_standing(App& app, const TenantId& tenant, AccountId acco
   out.hit = app.standings.find(out.key);
   if (out.hit && out.hit->refresh) {
     app.background.post([&app, key = out.key, tenant, account] {
-      const auto asked = Steady::now();
+      const auto asked = app.standings.asking();
       const auto found = app.services.store.linked_user(tenant, account);
       if (found)
         app.standings.put(key, as_user(*found), asked);
@@ -148,18 +148,20 @@ StandingLookup look_up_standing(App& app, const TenantId& tenant, AccountId acco
 }
 
 Result<Standing> ask_for_standing(App& app, const StandingLookup& place) {
-  const auto asked = Steady::now();
-  const auto found = app.services.store.linked_user(place.tenant, place.account);
-  Standing out;
-  if (found) {
-    out = as_user(*found);
-  } else if (found.error().code != Errc::NotFound) {
-    const auto& hit = place.hit;
-    if (found.error().code == Errc::Unavailable && hit && hit->age < app.options.max_snapshot_age) return hit->value;
-    return fail(found.error(), "looking up the caller in the tenant");
-  }
-  app.standings.put(place.key, out, asked);
-  return out;
+  const auto asked = app.standings.asking();
+  return app.standing_questions.share(place.key, asked.moment, [&]() -> Result<Standing> {
+    const auto found = app.services.store.linked_user(place.tenant, place.account);
+    Standing out;
+    if (found) {
+      out = as_user(*found);
+    } else if (found.error().code != Errc::NotFound) {
+      const auto& hit = place.hit;
+      if (found.error().code == Errc::Unavailable && hit && hit->age < app.options.max_snapshot_age) return hit->value;
+      return fail(found.error(), "looking up the caller in the tenant");
+    }
+    app.standings.put(place.key, out, asked);
+    return out;
+  });
 }
 
 }  // namespace rosterd::http

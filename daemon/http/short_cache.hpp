@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <shared_mutex>
 #include <string>
@@ -23,6 +24,12 @@ class ShortCache {
   static constexpr auto kExpired = std::chrono::milliseconds(800);  ///< from here on it is not believed
   static constexpr std::size_t kMost = 8192;
 
+  /// When a question was put: at what time, and before or after which forgetting.
+  struct Asked {
+    Steady::time_point at{};
+    std::uint64_t moment = 0;
+  };
+
   struct Hit {
     Value value;
     Steady::duration age;
@@ -40,21 +47,29 @@ class ShortCache {
     const bool fresh = age < kExpired;
     return Hit{entry.value, age, fresh, fresh && age >= kRefresh && !entry.asking.exchange(true)};
   }
-  /// `asked`: when the question was put, so that the answer's own duration counts as age.
-  void put(std::string_view key, Value value, Steady::time_point asked) {
+  /// To be taken before the question is put.
+  [[nodiscard]] Asked asking() const { return {.at = Steady::now(), .moment = moment_.load()}; }
+  /// The answer's own duration counts as age. One to a question from before something was forgotten is not kept: it may be just that.
+  void put(std::string_view key, Value value, Asked asked) {
     const PatientLock lock(mutex_);
+    if (asked.moment != moment_) return;
     if (entries_.size() >= kMost) entries_.clear();  // bounded; refilling costs one query each
     auto& entry = entries_[std::string(key)];
     entry.value = std::move(value);
-    entry.at = asked;
+    entry.at = asked.at;
     entry.asking = false;
   }
   void erase(std::string_view key) {
     const PatientLock lock(mutex_);
-    if (const auto found = entries_.find(key); found != entries_.end()) entries_.erase(found);
+    if (const auto found = entries_.find(key); found != entries_.end()) {
+      entries_.erase(found);
+      ++moment_;
+    }
   }
+  /// What was revoked here is gone at once: the entries, and what is being asked for now.
   void clear() {
     const PatientLock lock(mutex_);
+    ++moment_;
     entries_.clear();
   }
 
@@ -69,6 +84,7 @@ class ShortCache {
     std::size_t operator()(std::string_view key) const noexcept { return std::hash<std::string_view>{}(key); }
   };
   mutable std::shared_mutex mutex_;
+  std::atomic<std::uint64_t> moment_{0};  ///< moves with everything that is forgotten
   std::unordered_map<std::string, Entry, Hash, std::equal_to<>> entries_;
 };
 

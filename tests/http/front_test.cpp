@@ -98,10 +98,11 @@ struct FrontTest : testing::Test {
   }
   template <class Condition>
   static bool soon(Condition condition) {
-    for (int i = 0; i < 500; ++i) {
+    const auto until = steady_clock::now() + std::chrono::seconds(30);  // of patience with slow machines; usually it is milliseconds
+    do {
       if (condition()) return true;  // asked once more it may be another answer
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
+    } while (steady_clock::now() < until);
     return false;
   }
 
@@ -177,7 +178,8 @@ TEST_F(FrontTest, HalfARequestIsNotAnswered) {
 }
 
 TEST_F(FrontTest, SilentSlowAndUnreadingPeersHoldNoThread) {
-  start({.threads = 1, .limits = {}, .request_timeout = Millis(30'000)});
+  constexpr auto kPeersHave = std::chrono::seconds(120);  // so long that whoever waits for one of them is told apart on any machine
+  start({.threads = 1, .limits = {}, .request_timeout = Millis(kPeersHave)});
   std::vector<Wire> peers;
   for (int i = 0; i < 50; ++i) {
     peers.emplace_back(port);
@@ -190,10 +192,10 @@ TEST_F(FrontTest, SilentSlowAndUnreadingPeersHoldNoThread) {
   }
   ASSERT_TRUE(soon([&] { return scripted.answered >= 10; }));
   const auto begun = steady_clock::now();
-  for (int i = 0; i < 20; ++i) EXPECT_NE(ask().find("200 OK"), std::string::npos);
-  EXPECT_LT(steady_clock::now() - begun, std::chrono::seconds(2));
+  for (int i = 0; i < 20; ++i) EXPECT_NE(ask("/quick", 60'000).find("200 OK"), std::string::npos);
+  EXPECT_LT(steady_clock::now() - begun, kPeersHave / 2);
   EXPECT_EQ(scripted.answered, 30) << "who does not read gets no second answer before the first has left";
-  EXPECT_GT(front->last_tick(), begun - std::chrono::milliseconds(1500)) << "and the watchdog sees that all is well";
+  EXPECT_TRUE(soon([&] { return front->last_tick() > begun; })) << "and the watchdog sees that all is well";
 }
 
 TEST_F(FrontTest, AnAnswerThatIsReadSlowlyArrivesWhole) {
@@ -384,14 +386,14 @@ TEST_F(FrontTest, WhoHasAskedIsNotTakenForSilent) {
 }
 
 TEST_F(FrontTest, BeyondTheLimitAConnectionIsToldSo) {
-  start({.threads = 2, .max_connections = 8, .limits = {}, .request_timeout = Millis(20'000)});
+  start({.threads = 2, .max_connections = 8, .limits = {}, .request_timeout = Millis(120'000)});
   std::vector<Wire> unreading;  // those that are being answered make no room
   for (int i = 0; i < 8; ++i) {
     unreading.emplace_back(port, 4096);
     ASSERT_TRUE(unreading.back().send(get("/large")));
   }
   ASSERT_TRUE(soon([&] { return scripted.answered == 8; }));
-  const auto answer = ask();
+  const auto answer = ask("/quick", 60'000);
   EXPECT_NE(answer.find("503 Busy"), std::string::npos) << answer;
   unreading.pop_back();
   EXPECT_TRUE(soon([&] { return ask().find("200 OK") != std::string::npos; }));

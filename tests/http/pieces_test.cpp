@@ -1,6 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <latch>
 #include <set>
+#include <stdexcept>
+#include <thread>
+#include <vector>
 
 #include "daemon/http/app.hpp"
 #include "daemon/http/json.hpp"
@@ -119,9 +124,9 @@ TEST(Fields, OnlyObjects) {
 TEST(ShortCache, AnEntryInUseIsAskedForByOneAndWaitedForByNobody) {
   ShortCache<int> cache;
   const auto now = std::chrono::steady_clock::now();
-  cache.put("new", 1, now);
-  cache.put("ageing", 2, now - ShortCache<int>::kRefresh);
-  cache.put("old", 3, now - ShortCache<int>::kExpired);
+  cache.put("new", 1, {.at = now});
+  cache.put("ageing", 2, {.at = now - ShortCache<int>::kRefresh});
+  cache.put("old", 3, {.at = now - ShortCache<int>::kExpired});
   EXPECT_FALSE(cache.find("none"));
   EXPECT_TRUE(cache.find("new")->fresh);
   EXPECT_FALSE(cache.find("new")->refresh);
@@ -131,6 +136,63 @@ TEST(ShortCache, AnEntryInUseIsAskedForByOneAndWaitedForByNobody) {
   EXPECT_FALSE(second->refresh) << "somebody is asking already";
   EXPECT_FALSE(cache.find("old")->fresh);
   EXPECT_FALSE(cache.find("old")->refresh);
+}
+
+// R58: what is revoked while it is being looked up must not come back with the answer.
+TEST(ShortCache, AnAnswerToAQuestionFromBeforeARevocationIsNotKept) {
+  ShortCache<int> cache;
+  const auto before = cache.asking();
+  cache.clear();
+  cache.put("token", 1, before);
+  EXPECT_FALSE(cache.find("token"));
+  const auto after = cache.asking();
+  cache.put("token", 2, after);
+  EXPECT_EQ(cache.find("token")->value, 2);
+  cache.erase("another");
+  cache.put("token", 3, after);
+  EXPECT_EQ(cache.find("token")->value, 3) << "a token that was never there keeps nothing from being kept";
+  cache.erase("token");
+  cache.put("token", 4, after);
+  EXPECT_FALSE(cache.find("token"));
+}
+
+TEST(SingleFlight, ManyWhoAskTheSameAtOnceHearTheOneAnswer) {
+  SingleFlight<int> flight;
+  std::atomic<int> asked{0};
+  std::latch asking(1), answered(1);
+  std::vector<std::jthread> threads;
+  std::atomic<int> sum{0};
+  const auto ask = [&] {
+    sum += flight.share("token", 0, [&] {
+      if (asked++ == 0) asking.count_down();
+      answered.wait();
+      return 7;
+    });
+  };
+  threads.emplace_back(ask);
+  asking.wait();
+  std::atomic<int> came{0};
+  for (int i = 0; i < 15; ++i)
+    threads.emplace_back([&] {
+      ++came;
+      ask();
+    });
+  while (came < 15) std::this_thread::yield();
+  // R58: whoever comes after a revocation asks for himself, and so does whoever asks for something else.
+  EXPECT_EQ(flight.share("token", 1, [] { return 8; }), 8);
+  EXPECT_EQ(flight.share("another", 0, [] { return 9; }), 9);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // lets those who came get to the question; later they would ask anew
+  answered.count_down();
+  threads.clear();
+  EXPECT_EQ(sum, 16 * 7);
+  EXPECT_LT(asked, 16);
+  EXPECT_EQ(flight.share("token", 0, [] { return 10; }), 10) << "nothing is kept";
+}
+
+TEST(SingleFlight, WhoWaitsHearsOfAnException) {
+  SingleFlight<int> flight;
+  EXPECT_THROW((void)flight.share("token", 0, []() -> int { throw std::runtime_error("no memory"); }), std::runtime_error);
+  EXPECT_EQ(flight.share("token", 0, [] { return 1; }), 1);
 }
 
 TEST(Slots, AreGivenBackAndNeverMoreThanThereAre) {
