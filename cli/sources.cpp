@@ -1,4 +1,5 @@
-// sources: list, show, apply, test, enable, disable, delete; and `apply` as a short way to the third.
+// sources: list, show, apply, test, enable, disable, delete, and the tokens of those that are pushed to; and `apply` as a short way to the
+// third.
 
 #include <CLI/CLI.hpp>
 #include <fstream>
@@ -6,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cli/change.hpp"
 #include "cli/session.hpp"
 #include "cli/source_file.hpp"
 #include "cli/watch.hpp"
@@ -208,6 +210,27 @@ Try<int> delete_source(Session& session, const std::string& tenant, const std::s
   return kOk;
 }
 
+std::string tokens_of(const std::string& tenant, const std::string& name) { return path({"tenants", tenant, "sources", name, "tokens"}); }
+
+Try<int> list_tokens(Session& session, const std::string& tenant, const std::string& name) {
+  const auto api = session.api();
+  if (!api) return fail(api.error());
+  return told_tokens(session, (*api)->get(tokens_of(tenant, name)));
+}
+
+Try<int> create_token(Session& session, const std::string& tenant, const std::string& name, const TokenOptions& options) {
+  const auto api = session.api();
+  if (!api) return fail(api.error());
+  return told_token(session, (*api)->post(tokens_of(tenant, name), token_body(options)));
+}
+
+Try<int> revoke_token(Session& session, const std::string& tenant, const std::string& name, const std::string& token) {
+  const auto api = session.api();
+  if (!api) return fail(api.error());
+  const auto gone = (*api)->remove(path({"tenants", tenant, "sources", name, "tokens", token}));
+  return told(session, gone, fmt::format("token {} is revoked", token));
+}
+
 }  // namespace
 
 void add_sources(Commands commands) {
@@ -251,6 +274,17 @@ void add_sources(Commands commands) {
   with_source("disable", "Stop syncing a source; what it brought stays")->callback([=] {
     *choice = [=] { return switch_source(*session, *tenant, *name, false); };
   });
+  with_source("tokens", "List the tokens with which a provider pushes (sources of type scim_push)")->callback([=] {
+    *choice = [=] { return list_tokens(*session, *tenant, *name); };
+  });
+  const auto token = std::make_shared<TokenOptions>();
+  auto* make = with_source("create-token", "Make a token for the provider that pushes; the secret is printed this once");
+  add_token_options(*make, *token);
+  make->callback([=] { *choice = [=] { return create_token(*session, *tenant, *name, *token); }; });
+  const auto token_id = std::make_shared<std::string>();
+  auto* revoke = with_source("revoke-token", "Revoke one of its tokens");
+  revoke->add_option("token", *token_id, "Token id")->required()->type_name("");
+  revoke->callback([=] { *choice = [=] { return revoke_token(*session, *tenant, *name, *token_id); }; });
   const auto force = std::make_shared<bool>(false), yes = std::make_shared<bool>(false);
   auto* remove = with_source("delete", "Delete a source");
   remove->add_flag("--force", *force, "Also when it owns active users or groups: they are suspended");

@@ -1,6 +1,7 @@
 #include "connectors/connector.hpp"
 #include "connectors/ldap/ldap.hpp"
 #include "connectors/oidc/oidc.hpp"
+#include "connectors/push/push.hpp"
 
 namespace rosterd::connectors {
 namespace {
@@ -8,6 +9,7 @@ namespace {
 // Every kind of directory there is. A new kind is a row here.
 const ConnectorType kTypes[] = {
     {.name = "oidc", .make = oidc::make, .validate = oidc::validate, .fingerprint = oidc::fingerprint, .secrets = oidc::secrets()},
+    {.name = "scim_push", .make = push::make, .validate = push::validate, .fingerprint = push::fingerprint, .secrets = {}},
     {.name = "ldap", .make = ldap::make, .validate = ldap::validate, .fingerprint = ldap::fingerprint, .secrets = ldap::secrets()},
 };
 

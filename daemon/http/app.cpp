@@ -76,7 +76,10 @@ Result<Standing> standing(App& app, const TenantId& tenant, const Caller& caller
 
 /// AuthZEN's paths: what rosterd does not know is ignored there, and whole-request errors are 400 (check-api.md A2, A3).
 bool is_lenient(const Route& route) { return route.path.starts_with("/t/{t}/access/"); }
-bool takes_batch(const Route& route) { return route.path.ends_with("/check") || route.path.ends_with("/access/v1/evaluations"); }
+bool is_scim(const Route& route) { return route.access == Access::Pushing; }
+bool takes_batch(const Route& route) {
+  return is_scim(route) || route.path.ends_with("/check") || route.path.ends_with("/access/v1/evaluations");
+}
 /// A decision is counted, not logged, whatever its method.
 bool decides(const Route& route) { return route.path.ends_with("/check") || is_lenient(route) || route.access == Access::Proxied; }
 
@@ -106,6 +109,7 @@ Result<void> may(Call& call, const Route& route) {
     case Access::Open:
     case Access::SignedIn:
     case Access::Standing:
+    case Access::Pushing:
     case Access::Proxied:
       return {};
     case Access::Account:
@@ -180,7 +184,7 @@ Result<void> fresh_enough(Call& call) {
 }
 
 Result<void> known_parameters(const Route& route, const Target& target) {
-  if (is_lenient(route)) return {};
+  if (is_lenient(route) || is_scim(route)) return {};
   for (const auto& [name, value] : target.query) {
     auto rest = route.query;
     bool known = false;
@@ -201,8 +205,11 @@ Result<void> acceptable_body(const App& app, const Route& route, const Request& 
   if (request.body.size() > most) return fail_as("payload_too_large", Errc::InvalidInput, "the body is larger than {} bytes", most);
   const auto type = request.headers.content_type.substr(0, request.headers.content_type.find(';'));
   const bool json = equals_ignoring_case(type, "application/json") ||
-                    (request.method == "PATCH" && equals_ignoring_case(type, "application/merge-patch+json"));
+                    (is_scim(route) && equals_ignoring_case(type, "application/scim+json")) ||
+                    (request.method == "PATCH" && !is_scim(route) && equals_ignoring_case(type, "application/merge-patch+json"));
   if (!json && is_lenient(route)) return fail(Errc::InvalidInput, "a body must be application/json");
+  if (!json && is_scim(route))
+    return fail_as("unsupported_media_type", Errc::InvalidInput, "a body must be application/scim+json or application/json");
   if (!json) return fail_as("unsupported_media_type", Errc::InvalidInput, "a body must be application/json");
   if (!request.headers.content_encoding.empty() && !equals_ignoring_case(request.headers.content_encoding, "identity"))
     return fail_as("unsupported_media_type", Errc::InvalidInput, "compressed bodies are not taken");
@@ -221,7 +228,11 @@ bool answers_before_password_change(const Route& route) {
 Result<Reply> pass(Call& call, const Route& route) {
   if (const auto ok = acceptable_body(call.app, route, call.request); !ok) return fail(ok.error());
   std::shared_ptr<const Caller> caller;
-  if (route.access != Access::Open || (knows_callers(route) && brings_credentials(call.request))) {
+  if (route.access == Access::Pushing) {
+    auto refused = scim::recognize(call);
+    if (!refused) return fail(refused.error());
+    if (*refused) return std::move(**refused);
+  } else if (route.access != Access::Open || (knows_callers(route) && brings_credentials(call.request))) {
     auto refused = authenticate(call, caller);
     if (!refused) return fail(refused.error());
     if (*refused) return std::move(**refused);
@@ -239,7 +250,7 @@ Result<Reply> pass(Call& call, const Route& route) {
     if (!slot) return fail(no_thread_to_wait());
   }
   const bool in_tenant = route.path.starts_with("/v1/tenants/{t}") || route.path.starts_with("/t/{t}/");
-  if (in_tenant)
+  if (in_tenant && !is_scim(route))
     if (const auto ok = enter_tenant(call); !ok) return fail(ok.error());
   if (const auto ok = may(call, route); !ok) return fail(ok.error());
   if (const auto ok = known_parameters(route, call.target); !ok) return fail(ok.error());
@@ -414,6 +425,8 @@ std::string right_of(const Route& route) {
       return "standing";
     case Access::Pair:
       return fmt::format("{} {}", route.permission, route.action);
+    case Access::Pushing:
+      return "token of the source";
     case Access::Proxied:
       return "whom the proxy asks for";
     case Access::PairOrSelf:
@@ -433,6 +446,7 @@ Reply answer(App& app, const Request& request) {
     result = fail(Errc::Internal, "unexpected exception: {}", error.what());
   }
   auto reply = result ? std::move(*result) : problem(result.error());
+  if (reply.content_type == "application/problem+json" && is_scim_target(request.target)) reply = as_scim(std::move(reply));
   reply.headers.emplace_back("X-Request-ID", id);
   if (reply.revision) reply.headers.emplace_back("Rosterd-Revision", text(*reply.revision));
   const double seconds = std::chrono::duration<double>(Steady::now() - started).count();

@@ -14,6 +14,8 @@
 #include "daemon/http/limits.hpp"
 #include "daemon/http/metrics.hpp"
 #include "daemon/http/request.hpp"
+#include "daemon/http/scim/batcher.hpp"
+#include "daemon/http/scim/pusher.hpp"
 #include "daemon/http/server.hpp"
 #include "daemon/http/short_cache.hpp"
 #include "daemon/http/single_flight.hpp"
@@ -34,6 +36,7 @@ enum class Access {
   Standing,    ///< whoever is somebody in the tenant
   Pair,        ///< the pair, in the tenant
   PairOrSelf,  ///< the pair, or the path's {u} is the caller himself (R96)
+  Pushing,     ///< the token of one of the tenant's sources of type scim_push, and nobody else
   Proxied,     ///< whoever the request comes from that a proxy asks about: the handler sees to it (check-api.md X7)
 };
 
@@ -62,8 +65,10 @@ struct App {
   HttpOptions options;
   HttpServices services;
   TokenCache token_hashes;
-  ShortCache<std::shared_ptr<const Caller>> callers;  ///< by token hash
-  ShortCache<Standing> standings;                     ///< by tenant and account
+  ShortCache<std::shared_ptr<const Caller>> callers;             ///< by token hash
+  ShortCache<std::shared_ptr<const scim::KnownPusher>> pushers;  ///< by token hash
+  scim::Batchers batchers;
+  ShortCache<Standing> standings;  ///< by tenant and account
   SingleFlight<Result<std::shared_ptr<const Caller>>> caller_questions;
   SingleFlight<Result<Standing>> standing_questions;
   Metrics metrics;
@@ -97,6 +102,7 @@ struct Call {
   TenantId tenant;                           ///< of the path; empty elsewhere
   std::optional<Principal> self;             ///< in that tenant: the user the caller's account is linked to, or the service account he is
   std::optional<sync::Published> published;  ///< taken once (K8)
+  std::shared_ptr<const scim::KnownPusher> pusher = {};  ///< whose source it is about, where that is who asks
 
   [[nodiscard]] Store& store() const { return app.services.store; }
   [[nodiscard]] std::string_view param(std::string_view name) const;

@@ -92,6 +92,35 @@ Result<Reply> patch_source(Call& call);
 Result<Reply> delete_source(Call& call);
 Result<Reply> test_source(Call& call);
 
+/// R81: whoever decides what a source says can grant anything through it.
+[[nodiscard]] Result<void> may_grant_everything(Call& call);
+
+Result<Reply> list_source_tokens(Call& call);  // source_tokens.cpp
+Result<Reply> create_source_token(Call& call);
+Result<Reply> revoke_source_token(Call& call);
+
+Result<Reply> scim_list_users(Call& call);  // scim/routes.cpp
+Result<Reply> scim_create_user(Call& call);
+Result<Reply> scim_search_users(Call& call);
+Result<Reply> scim_get_user(Call& call);
+Result<Reply> scim_replace_user(Call& call);
+Result<Reply> scim_patch_user(Call& call);
+Result<Reply> scim_delete_user(Call& call);
+Result<Reply> scim_list_groups(Call& call);
+Result<Reply> scim_create_group(Call& call);
+Result<Reply> scim_search_groups(Call& call);
+Result<Reply> scim_get_group(Call& call);
+Result<Reply> scim_replace_group(Call& call);
+Result<Reply> scim_patch_group(Call& call);
+Result<Reply> scim_delete_group(Call& call);
+Result<Reply> scim_search(Call& call);
+Result<Reply> scim_config(Call& call);
+Result<Reply> scim_schemas(Call& call);
+Result<Reply> scim_schema(Call& call);
+Result<Reply> scim_resource_types(Call& call);
+Result<Reply> scim_resource_type(Call& call);
+Result<Reply> scim_bulk(Call& call);
+
 Result<Reply> sync_source(Call& call);  // runs.cpp
 Result<Reply> list_source_runs(Call& call);
 Result<Reply> list_runs(Call& call);

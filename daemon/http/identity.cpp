@@ -85,13 +85,27 @@ std::string_view session_cookie(std::string_view cookies) {
 
 bool has_session_cookie(const Request& request) { return !session_cookie(request.headers.cookie).empty(); }
 
-Result<TokenLookup> look_up_token(App& app, std::string_view authorization) {
+namespace {
+
+/// Behind "Bearer"; empty for another scheme.
+std::string_view bearer(std::string_view authorization) {
   constexpr std::string_view kScheme = "Bearer ";
-  if (authorization.size() <= kScheme.size() || !equals_ignoring_case(authorization.substr(0, kScheme.size()), kScheme))
-    return fail(unauthenticated());
+  if (authorization.size() <= kScheme.size() || !equals_ignoring_case(authorization.substr(0, kScheme.size()), kScheme)) return {};
   auto token = authorization.substr(kScheme.size());
   while (token.starts_with(' ')) token.remove_prefix(1);
+  return token;
+}
+
+}  // namespace
+
+Result<TokenLookup> look_up_token(App& app, std::string_view authorization) {
+  const auto token = bearer(authorization);
+  if (token.empty()) return fail(unauthenticated());
   return look_up_secret(app, token);
+}
+
+Result<std::string> bearer_hash(App& app, std::string_view authorization) {
+  return hash_of_secret(app, bearer(authorization), SecretKind::Token);
 }
 
 Result<TokenLookup> look_up_request(App& app, const Request& request) {

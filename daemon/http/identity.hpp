@@ -25,6 +25,8 @@ struct TokenLookup {
 [[nodiscard]] Result<TokenLookup> look_up_request(App& app, const Request& request);
 inline constexpr std::string_view kSessionCookie = "rosterd_session";
 [[nodiscard]] bool has_session_cookie(const Request& request);
+/// The hash of a bearer token that has the form of an API token; Unauthorized for anything else.
+[[nodiscard]] Result<std::string> bearer_hash(App& app, std::string_view authorization);
 /// What the store knows; while it is away, what was known last, for a bounded time (K6).
 [[nodiscard]] Result<std::shared_ptr<const Caller>> ask_for_caller(App& app, const TokenLookup& token);
 

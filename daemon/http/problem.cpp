@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "daemon/http/json.hpp"
 #include "schema/core/text.hpp"
 
 namespace rosterd::http {
@@ -36,7 +37,7 @@ constexpr SlugRow kSlugs[] = {
     {"weak_password", 422},     {"unknown_source_type", 422}, {"expires_in_past", 422},        {"secret_required", 422},
     {"too_many_attempts", 429}, {"payload_too_large", 413},   {"unsupported_media_type", 415}, {"length_required", 411},
     {"uri_too_long", 414},      {"headers_too_large", 431},   {"method_not_allowed", 405},     {"binding_immutable", 405},
-    {"not_implemented", 501},   {"request_timeout", 408},     {"rate_limited", 429},
+    {"not_implemented", 501},   {"request_timeout", 408},     {"rate_limited", 429},           {"held_by_guard", 429},
 };
 
 const CodeRow& row_of(Errc code) {
@@ -114,6 +115,33 @@ Reply problem(const Error& error) {
   reply.body += "\"}";
   if (reply.status == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
   if (reply.status == 503 || reply.status == 429) reply.headers.emplace_back("Retry-After", "1");
+  return reply;
+}
+
+bool is_scim_target(std::string_view target) {
+  if (!target.starts_with("/t/")) return false;
+  const auto slash = target.find('/', 3);
+  return slash != std::string_view::npos && target.substr(slash).starts_with("/scim/");
+}
+
+Reply as_scim(Reply reply) {
+  // RFC 7644 §3.12, RFC 9865 §3.
+  static constexpr std::string_view kTypes[] = {"invalidFilter", "tooMany",       "uniqueness",    "mutability",
+                                                "invalidSyntax", "invalidPath",   "noTarget",      "invalidValue",
+                                                "invalidVers",   "invalidCursor", "expiredCursor", "invalidCount"};
+  constexpr auto kWaitForAPerson = "3600";
+  const auto problem = nlohmann::json::parse(reply.body, nullptr, false);
+  nlohmann::json out{{"schemas", {"urn:ietf:params:scim:api:messages:2.0:Error"}}, {"status", std::to_string(reply.status)}};
+  if (problem.is_object()) {
+    out["detail"] = problem.value("detail", std::string());
+    const auto code = problem.value("code", std::string());
+    if (std::find(std::begin(kTypes), std::end(kTypes), code) != std::end(kTypes)) out["scimType"] = code;
+    if (code == "held_by_guard")
+      for (auto& [name, value] : reply.headers)
+        if (name == "Retry-After") value = kWaitForAPerson;
+  }
+  reply.body = dump(out);
+  reply.content_type = "application/scim+json";
   return reply;
 }
 

@@ -14,6 +14,10 @@ namespace rosterd::http {
 [[nodiscard]] std::string_view title_of(int status);
 /// problem+json. What went wrong inside (Internal, Unavailable) is for the log and is not told.
 [[nodiscard]] Reply problem(const Error& error);
+/// A path of a tenant's SCIM, whatever follows.
+[[nodiscard]] bool is_scim_target(std::string_view target);
+/// The same answer in the words of SCIM (RFC 7644 §3.12).
+[[nodiscard]] Reply as_scim(Reply problem);
 /// 429 with the time after which it makes sense to ask again (R63).
 [[nodiscard]] Reply too_many_attempts(Millis locked_for);
 

@@ -25,6 +25,7 @@ struct RequestHeaders {
   std::string_view min_revision;
   std::string_view max_age;
   std::string_view cookie = {};
+  std::string_view if_none_match = {};
   std::string_view csrf = {};  ///< X-Rosterd-Csrf: what no page of another site can send without being asked about it first
   // What a reverse proxy sets (check-api.md X6, X7).
   std::string_view permission = {};        ///< Rosterd-Permission

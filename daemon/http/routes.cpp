@@ -6,6 +6,8 @@ namespace {
 using enum Access;
 
 constexpr std::string_view kPage = "limit cursor q";
+constexpr std::string_view kScimList = "filter attributes excludedAttributes sortBy sortOrder startIndex count cursor";
+constexpr std::string_view kScimOne = "attributes excludedAttributes";
 constexpr std::string_view kAudit = "actor type object action since until limit cursor format";
 
 // The table of rbac.md §16, as far as this release answers it. Whatever is not here is 404.
@@ -92,6 +94,9 @@ constexpr Route kRoutes[] = {
     {"DELETE", "/v1/tenants/{t}/sources/{s}", Pair, "SOURCE", "DELETE", delete_source, "force"},
     {"POST", "/v1/tenants/{t}/sources/{s}/test", Pair, "SOURCE", "UPDATE", test_source},
     {"POST", "/v1/tenants/{t}/sources/{s}/sync", Pair, "SYNC_RUN", "CREATE", sync_source},
+    {"GET", "/v1/tenants/{t}/sources/{s}/tokens", Pair, "SOURCE", "READ", list_source_tokens},
+    {"POST", "/v1/tenants/{t}/sources/{s}/tokens", Pair, "SOURCE", "UPDATE", create_source_token},
+    {"DELETE", "/v1/tenants/{t}/sources/{s}/tokens/{id}", Pair, "SOURCE", "UPDATE", revoke_source_token},
     {"GET", "/v1/tenants/{t}/sources/{s}/runs", Pair, "SYNC_RUN", "READ", list_source_runs, "limit cursor"},
     {"GET", "/v1/tenants/{t}/runs", Pair, "SYNC_RUN", "READ", list_runs, "limit cursor"},
     {"GET", "/v1/tenants/{t}/runs/{r}", Pair, "SYNC_RUN", "READ", get_run},
@@ -109,6 +114,27 @@ constexpr Route kRoutes[] = {
     {"POST", "/t/{t}/access/v1/search/subject", Pair, "CHECK", "READ", authzen_subjects},
     {"POST", "/t/{t}/access/v1/search/resource", Pair, "CHECK", "READ", authzen_resources},
     {"POST", "/t/{t}/access/v1/search/action", Pair, "CHECK", "READ", authzen_actions},
+    {"GET", "/t/{t}/scim/v2/Users", Pushing, {}, {}, scim_list_users, kScimList},
+    {"POST", "/t/{t}/scim/v2/Users", Pushing, {}, {}, scim_create_user, kScimOne},
+    {"POST", "/t/{t}/scim/v2/Users/.search", Pushing, {}, {}, scim_search_users},
+    {"GET", "/t/{t}/scim/v2/Users/{id}", Pushing, {}, {}, scim_get_user, kScimOne},
+    {"PUT", "/t/{t}/scim/v2/Users/{id}", Pushing, {}, {}, scim_replace_user, kScimOne},
+    {"PATCH", "/t/{t}/scim/v2/Users/{id}", Pushing, {}, {}, scim_patch_user, kScimOne},
+    {"DELETE", "/t/{t}/scim/v2/Users/{id}", Pushing, {}, {}, scim_delete_user},
+    {"GET", "/t/{t}/scim/v2/Groups", Pushing, {}, {}, scim_list_groups, kScimList},
+    {"POST", "/t/{t}/scim/v2/Groups", Pushing, {}, {}, scim_create_group, kScimOne},
+    {"POST", "/t/{t}/scim/v2/Groups/.search", Pushing, {}, {}, scim_search_groups},
+    {"GET", "/t/{t}/scim/v2/Groups/{id}", Pushing, {}, {}, scim_get_group, kScimOne},
+    {"PUT", "/t/{t}/scim/v2/Groups/{id}", Pushing, {}, {}, scim_replace_group, kScimOne},
+    {"PATCH", "/t/{t}/scim/v2/Groups/{id}", Pushing, {}, {}, scim_patch_group, kScimOne},
+    {"DELETE", "/t/{t}/scim/v2/Groups/{id}", Pushing, {}, {}, scim_delete_group},
+    {"POST", "/t/{t}/scim/v2/.search", Pushing, {}, {}, scim_search},
+    {"GET", "/t/{t}/scim/v2/ServiceProviderConfig", Pushing, {}, {}, scim_config},
+    {"GET", "/t/{t}/scim/v2/Schemas", Pushing, {}, {}, scim_schemas},
+    {"GET", "/t/{t}/scim/v2/Schemas/{id}", Pushing, {}, {}, scim_schema},
+    {"GET", "/t/{t}/scim/v2/ResourceTypes", Pushing, {}, {}, scim_resource_types},
+    {"GET", "/t/{t}/scim/v2/ResourceTypes/{id}", Pushing, {}, {}, scim_resource_type},
+    {"POST", "/t/{t}/scim/v2/Bulk", Pushing, {}, {}, scim_bulk},
     {"GET", "/t/{t}/authz/proxy", Proxied, {}, {}, proxy},  // stands for every method, and every path below it
 };
 

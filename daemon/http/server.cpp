@@ -120,6 +120,7 @@ RequestHeaders headers_in(std::string_view request) {
                                   {"content-type", &H::content_type},
                                   {"content-encoding", &H::content_encoding},
                                   {"if-match", &H::if_match},
+                                  {"if-none-match", &H::if_none_match},
                                   {"x-request-id", &H::request_id},
                                   {"rosterd-min-revision", &H::min_revision},
                                   {"rosterd-max-age", &H::max_age},

@@ -2,6 +2,7 @@
 
 #include "daemon/http/handlers.hpp"
 #include "daemon/http/render.hpp"
+#include "daemon/http/scim/pusher.hpp"
 #include "daemon/http/source_state.hpp"
 #include "schema/core/text.hpp"
 
@@ -56,29 +57,6 @@ Result<std::uint64_t> wanted_version(const Call& call) {
     if (error == std::errc{} && end == given.data() + given.size() && version != 0) return version;
   }
   return fail_as("stale_version", Errc::Conflict, "If-Match: is not an ETag of this source");
-}
-
-/// Whoever chooses the directory chooses the members (R81). Holding tenant-wide Admin covers whatever a source could grant, now and
-/// later; it is asked of the newest revision, not of a snapshot that may be older (R82).
-Result<void> may_grant_everything(Call& call) {
-  if (call.super_admin()) return {};
-  const auto tenant = call.store().tenant(call.tenant);
-  if (!tenant) return fail(tenant.error());
-  auto& services = call.app.services;
-  services.sync.changed(call.tenant);
-  const auto newest =
-      services.snapshots.wait_for(call.tenant, tenant->revision, std::chrono::steady_clock::now() + call.app.options.revision_wait);
-  if (!newest)
-    return fail_as("not_yet_at_revision", Errc::Unavailable, "the caller's rights at revision {} are not known yet",
-                   text(tenant->revision));
-  const auto who = *call.self;
-  const auto now = services.clock.now();
-  if (newest->snapshot->check(who, "SOURCE", "UPDATE", std::nullopt, now).allowed)
-    for (const auto& grant : newest->snapshot->grants(who, now, 0))
-      if (grant.admin && !grant.ns) return {};
-  return fail_as(
-      "escalation", Errc::Forbidden,
-      "who decides what a source reads can grant anything through it: this needs tenant-wide Admin (missing: every pair, whole tenant)");
 }
 
 const json* at(const json& settings, std::string_view path) {
@@ -140,6 +118,8 @@ Result<NewSource> parse_source(Call& call, json document, const Source* before) 
   if (!settings.is_object()) fields.problem("settings", given == nullptr ? "is missing" : "must be an object");
   if (const auto valid = fields.done(); !valid) return fail(valid.error());
 
+  if (out.type == kPushType)
+    if (const auto good = scim::rules_of(out.guard, out.role_mappings); !good) return fail(good.error());
   const auto type = connectors::find_connector_type(out.type);
   if (!type) return fail_as("unknown_source_type", Errc::InvalidInput, "type: {}", type.error().what);
   if (before != nullptr && before->type != out.type) return fail(Errc::InvalidInput, "type: a source keeps its type; make another source");
@@ -160,11 +140,50 @@ Result<Reply> stored(Call& call, const Source& before, json document, std::uint6
   const auto changed = call.store().change_source(call.tenant, before.id, *source, if_version, call.actor());
   if (!changed) return fail(changed.error());
   call.app.services.sync.wake();
+  call.app.pushers.clear();
+  auto revision = changed->revision;
+  if (source->type == kPushType && source->role_mappings != before.role_mappings) {
+    const auto rules = scim::rules_of(source->guard, source->role_mappings);
+    if (!rules) return fail(rules.error());
+    const auto bound = call.store().remap_pushed(call.tenant, before.id, *rules, call.actor());
+    if (!bound) return fail(bound.error(), "the source is changed, but its groups are not bound anew");
+    revision = *bound;
+  }
   auto answer = shown(call, 200, changed->value);
   if (!answer) return answer;
-  answer->revision = changed->revision;
+  answer->revision = revision;
   answer->changed = true;
   return answer;
+}
+
+/// Nothing can be asked of a provider that pushes; what is known is whether it could, and when it last did.
+Result<std::vector<connectors::Finding>> test_of_pushing(Call& call, const Source& source) {
+  const auto tokens = call.store().source_tokens(call.tenant, source.id);
+  if (!tokens) return fail(tokens.error());
+  const auto now = call.app.services.clock.now();
+  std::size_t live = 0;
+  std::optional<TimePoint> used, ends;
+  for (const auto& token : *tokens) {
+    if (token.last_used_at && (!used || *used < *token.last_used_at)) used = token.last_used_at;
+    if (token.expires_at && *token.expires_at <= now) continue;
+    ++live;
+    if (token.expires_at && (!ends || *ends < *token.expires_at)) ends = token.expires_at;
+  }
+  std::vector<connectors::Finding> out;
+  out.push_back({.step = "token",
+                 .good = live > 0,
+                 .text = live == 0 ? std::string("the source has no token that is good now: make one (POST …/tokens, or rosterctl sources "
+                                                 "create-token) and give it to the provider")
+                                   : fmt::format("{} live token{}{}", live, live > 1 ? "s" : "",
+                                                 ends ? ", the last of which expires at " + rfc3339(*ends) : std::string())});
+  out.push_back({.step = "last request",
+                 .good = used.has_value(),
+                 .text = used ? "the provider last called at about " + rfc3339(*used)
+                              : std::string("the provider has not called yet: start its provisioning, or its connection test")});
+  out.push_back({.step = "enabled",
+                 .good = source.enabled,
+                 .text = source.enabled ? "the source takes what is pushed" : "the source is disabled, and every push is answered 403"});
+  return out;
 }
 
 /// What a PATCH starts from: the POST shape, secrets as {"set": true}.
@@ -176,6 +195,29 @@ json post_shape(const Source& source) {
 }
 
 }  // namespace
+
+/// Whoever chooses the directory chooses the members (R81). Holding tenant-wide Admin covers whatever a source could grant, now and
+/// later; it is asked of the newest revision, not of a snapshot that may be older (R82).
+Result<void> may_grant_everything(Call& call) {
+  if (call.super_admin()) return {};
+  const auto tenant = call.store().tenant(call.tenant);
+  if (!tenant) return fail(tenant.error());
+  auto& services = call.app.services;
+  services.sync.changed(call.tenant);
+  const auto newest =
+      services.snapshots.wait_for(call.tenant, tenant->revision, std::chrono::steady_clock::now() + call.app.options.revision_wait);
+  if (!newest)
+    return fail_as("not_yet_at_revision", Errc::Unavailable, "the caller's rights at revision {} are not known yet",
+                   text(tenant->revision));
+  const auto who = *call.self;
+  const auto now = services.clock.now();
+  if (newest->snapshot->check(who, "SOURCE", "UPDATE", std::nullopt, now).allowed)
+    for (const auto& grant : newest->snapshot->grants(who, now, 0))
+      if (grant.admin && !grant.ns) return {};
+  return fail_as(
+      "escalation", Errc::Forbidden,
+      "who decides what a source reads can grant anything through it: this needs tenant-wide Admin (missing: every pair, whole tenant)");
+}
 
 Result<Reply> list_sources(Call& call) {
   const auto all = call.store().status(call.tenant);
@@ -279,7 +321,11 @@ Result<Reply> test_source(Call& call) {
   const auto opened =
       type ? call.app.services.secrets.open_settings(source->settings, (*type)->secrets) : Result<std::string>(fail(type.error()));
   const auto state = call.store().source_state(call.tenant, source->id);
-  if (!opened) {
+  if (source->type == kPushType) {
+    auto pushing = test_of_pushing(call, *source);
+    if (!pushing) return fail(pushing.error());
+    findings = std::move(*pushing);
+  } else if (!opened) {
     failed(opened.error());
   } else {
     const auto& services = call.app.services;

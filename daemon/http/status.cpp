@@ -10,6 +10,8 @@ std::string_view state_of(const SourceStatus& status) {
   if (!status.source.enabled) return "disabled";
   if (status.current) return status.current->outcome == Outcome::Running ? "running" : "queued";
   if (status.held) return "held";
+  if (status.source.type == kPushType)
+    return status.last_run ? "ok" : "new";  // its provider says what it wants; completeness is its business
   if (status.failures > 0) return "failing";
   if (!status.last_complete_read) return status.last_run ? "incomplete" : "new";
   // An older complete read does not make a newer one good: nobody leaves meanwhile, and somebody has to look.

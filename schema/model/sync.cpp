@@ -48,6 +48,8 @@ std::string_view name_of(RunTrigger trigger) {
       return "manual";
     case RunTrigger::Approval:
       return "approval";
+    case RunTrigger::Push:
+      return "push";
   }
   return "";
 }

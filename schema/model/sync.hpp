@@ -53,7 +53,7 @@ struct Source {
 };
 
 enum class RunMode : std::uint8_t { Auto = 1, Full = 2, Approval = 3 };  // Approval applies a held plan
-enum class RunTrigger : std::uint8_t { Schedule = 1, Manual = 2, Approval = 3 };
+enum class RunTrigger : std::uint8_t { Schedule = 1, Manual = 2, Approval = 3, Push = 4 };
 
 enum class Outcome : std::uint8_t {
   Queued = 1,

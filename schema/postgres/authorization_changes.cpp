@@ -63,7 +63,7 @@ bool is_one_of(std::string_view action, std::initializer_list<std::string_view> 
 // | tenant          | changed                                     | the tenant's own row        |
 // | source          | created changed                             | nothing until it syncs      |
 // | user            | created changed suspended resumed deleted   | the user                    |
-// | group           | created changed deleted                     | the group                   |
+// | group           | created changed suspended resumed deleted   | the group                   |
 // | group           | member_added member_removed                 | one membership              |
 // | service_account | created changed deleted                     | the service account         |
 // | role            | created changed deleted                     | the role                    |
@@ -79,7 +79,7 @@ bool note(const Event& event, Touched& touched) {
   if (event.type == "service_account")
     return is_one_of(event.action, {"created", "changed", "deleted"}) && principal(PrincipalType::ServiceAccount);
   if (event.type == "group") {
-    if (is_one_of(event.action, {"created", "changed", "deleted"})) return principal(PrincipalType::Group);
+    if (is_one_of(event.action, {"created", "changed", "suspended", "resumed", "deleted"})) return principal(PrincipalType::Group);
     if (!is_one_of(event.action, {"member_added", "member_removed"})) return false;
     const auto group = parse_principal_id(PrincipalType::Group, event.object);
     const auto member = principal_in(event.action == "member_added" ? event.after : event.before, "member");

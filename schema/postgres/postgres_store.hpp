@@ -202,6 +202,22 @@ class PostgresStore final : public Store {
   Result<Revision> delete_binding(const TenantId& tenant, BindingId binding, bool force, const Actor& actor) override;
   Result<SweptBindings> sweep_bindings(TimePoint now, std::uint32_t how_many) override;
 
+  // scim_tokens.cpp
+  Result<std::optional<Pusher>> find_pusher(std::string_view token_hash) override;
+  Result<std::vector<TokenInfo>> source_tokens(const TenantId& tenant, SourceId source) override;
+  Result<TokenInfo> create_source_token(const TenantId& tenant, SourceId source, const NewToken& token, const Actor& actor) override;
+  Result<void> revoke_source_token(const TenantId& tenant, SourceId source, std::string_view token, const Actor& actor) override;
+
+  // scim_push.cpp
+  Result<std::vector<Result<PushAnswer>>> push(const TenantId& tenant, SourceId source, std::span<const Push> requests,
+                                               const PushRules& rules) override;
+  Result<Revision> remap_pushed(const TenantId& tenant, SourceId source, const PushRules& rules, const Actor& actor) override;
+
+  // scim_reads.cpp
+  Result<std::vector<Pushed>> pushed(const TenantId& tenant, SourceId source, const PushedQuery& query) override;
+  Result<std::uint64_t> count_pushed(const TenantId& tenant, SourceId source, PrincipalType type) override;
+  Result<std::vector<PushedMember>> pushed_members(const TenantId& tenant, SourceId source, std::span<const PrincipalId> groups) override;
+
  private:
   std::shared_ptr<postgres::Pool> pool_;  // stages give their connection back to it, and may outlive the store by a moment
   // What requests must not keep waiting, however many of them wait for a tenant themselves: heartbeats, and what checks are answered from.

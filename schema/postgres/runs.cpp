@@ -46,6 +46,11 @@ Result<Run> PostgresStore::request_run(const TenantId& tenant, SourceId source, 
   return in_tenant_unlocked(*pool_, tenant, "requesting a run", [&](Tenancy& inside) -> Result<Run> {
     const auto found = source_that_may_run(inside, source, dry_run);
     if (!found) return fail(found.error());
+    if (found->type == kPushType)
+      return fail_as("source_pushes", Errc::Conflict,
+                     "source {} is of type {}: its provider sends what changes, and there is nothing here to read it from. Start the "
+                     "provisioning there",
+                     found->name, found->type);
     // A claim that is under way ends before the run gets its number, and a later one sees the run: a scheduled run that began in the same
     // moment would otherwise come first under the higher number.
     inside.db.number("SELECT 1 FROM source_lease WHERE tenant_id = $1 AND source_id = $2 FOR KEY SHARE", {inside.number, source});
@@ -99,20 +104,34 @@ Result<Run> PostgresStore::approve_run(const TenantId& tenant, RunId run, std::s
   return in_tenant_unlocked(*pool_, tenant, "approving a run", [&](Tenancy& inside) -> Result<Run> {
     const auto held = find_run(inside, run);
     if (!held) return fail(Errc::NotFound, "no run {}", text(run));
-    if (const auto source = source_that_may_run(inside, held->source, false); !source) return fail(source.error());
+    const auto source = source_that_may_run(inside, held->source, false);
+    if (!source) return fail(source.error());
+    const bool pushes = source->type == kPushType;
     // All conditions in the one statement that acts: two approvals at once cannot both pass.
     static constexpr std::string_view kApprove =
         "UPDATE run AS r SET outcome = 1, mode = 3, trigger = 3, requested_by = $4, approval_expires_at = NULL, queued_at = "
         "clock_timestamp(), "
         "finished_at = NULL WHERE r.tenant_id = $1 AND r.run_id = $2 AND r.plan_hash = $3 AND r.outcome = 6 AND r.approval_expires_at > "
         "now() RETURNING {}";
-    const auto queued = inside.db.first(fmt::format(kApprove, kRunColumns), {inside.number, run, plan_hash, requester(actor)}, read_run);
+    // There is nothing to apply: what was refused is let through when its provider sends it again, once.
+    static constexpr std::string_view kAllow =
+        "UPDATE run AS r SET outcome = 3, mode = 3, trigger = 3, requested_by = $4, approval_expires_at = NULL, finished_at = "
+        "clock_timestamp(), reason = 'approved', detail = detail || ' (approved: let through for 24 hours)' WHERE r.tenant_id = $1 AND "
+        "r.run_id = $2 AND r.plan_hash = $3 AND r.outcome = 6 AND r.approval_expires_at > now() RETURNING {}";
+    const auto queued = inside.db.first(fmt::format(fmt::runtime(pushes ? kAllow : kApprove), kRunColumns),
+                                        {inside.number, run, plan_hash, requester(actor)}, read_run);
     if (!queued) {
       std::string why = "it is not held any more";
       if (held->outcome == Outcome::Held && held->approval_expires_at)
         why = held->plan && held->plan->hash == plan_hash ? "the approval has expired" : "its plan is another one";
       return fail_as("plan_outdated", Errc::Conflict, "run {} cannot be approved: {}", text(run), why);
     }
+    if (pushes)
+      inside.db.run(
+          "INSERT INTO scim_allowance (tenant_id, source_id, object_id, run_id, expires_at) SELECT DISTINCT ON (object_id) tenant_id, $3, "
+          "object_id, run_id, now() + interval '24 hours' FROM run_change WHERE tenant_id = $1 AND run_id = $2 "
+          "ON CONFLICT (tenant_id, source_id, object_id) DO UPDATE SET run_id = excluded.run_id, expires_at = excluded.expires_at",
+          {inside.number, run, held->source});
     inside.audit(actor, {.action = "plan_approved",
                          .object_type = "run",
                          .object_id = text(run),

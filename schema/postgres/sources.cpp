@@ -196,7 +196,7 @@ Result<std::vector<SourceStatus>> PostgresStore::status(const TenantId& tenant) 
               one.source = read_source(row);
               one.last_complete_read = row.maybe_time();
               const auto next = row.maybe_time();
-              if (one.source.enabled && inside.enabled) one.next_run = next;
+              if (one.source.enabled && inside.enabled && one.source.type != kPushType) one.next_run = next;
               one.failures = static_cast<std::uint32_t>(row.number());
               one.cursor_kind = row.text();
               out.push_back(std::move(one));

@@ -93,6 +93,7 @@ Result<void> PostgresStore::finish(const Lease& lease, const RunEnd& end) {
 Result<std::uint64_t> PostgresStore::sweep(TimePoint now) {
   return pool_->run(Mode::Write, "sweeping", [&](Db& db) -> Result<std::uint64_t> {
     db.allow(std::chrono::minutes(10));
+    db.number("SELECT door_sweep_pushed($1)", {now});
     return static_cast<std::uint64_t>(db.number("SELECT door_sweep($1)", {now}));
   });
 }
