@@ -25,7 +25,7 @@ class Reader {
   }
   void problem(const char* name, std::string_view what) {
     if (!problems_.empty()) problems_ += "; ";
-    problems_ += fmt::format("{}{}: {}", path_, name, what);
+    problems_ += fmt::format("{}/{}: {}", path_, name, what);
   }
   std::string text(const char* name, std::string fallback = {}) {
     const auto* value = at(name);
@@ -147,18 +147,18 @@ Result<SignInSettings> parse_sign_in(const json& settings) {
   for (const auto& [name, value] : inner.items())
     if (std::find(std::begin(kOptions), std::end(kOptions), name) == std::end(kOptions))
       top.problem("sign_in_options", fmt::format("'{}' is unknown (known: {})", name.substr(0, 64), fmt::join(kOptions, ", ")));
-  Reader within(inner, "sign_in_options.", problems);
+  Reader within(inner, "/sign_in_options", problems);
   read_options(within, out);
   const auto& audiences = out.policy.audiences;
   if (audiences.empty() && out.client_id.empty())
     top.problem(
         "audiences",
-        "is missing: name what the issuer writes into aud of tokens for rosterd (or sign_in_options.client_id, for browsers alone)");
+        "is missing: name what the issuer writes into aud of tokens for rosterd (or sign_in_options/client_id, for browsers alone)");
   // Where typ does not tell an access token from an ID token, its audience must (RFC 8725 §3.12).
   if (out.policy.type != jwt::TokenType::Rfc9068 && !out.client_id.empty() &&
       std::find(audiences.begin(), audiences.end(), out.client_id) != audiences.end())
-    top.problem("audiences", "must not hold sign_in_options.client_id: ID tokens have it, and they are no credentials for the API");
-  if (!problems.empty()) return fail(Errc::InvalidInput, "settings: {}", problems);
+    top.problem("audiences", "must not hold sign_in_options/client_id: ID tokens have it, and they are no credentials for the API");
+  if (!problems.empty()) return fail(Errc::InvalidInput, "{}", problems);
   return out;
 }
 

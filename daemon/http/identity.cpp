@@ -53,8 +53,14 @@ namespace {
 /// How long a request waits for the keys of an issuer.
 constexpr auto kForKeys = std::chrono::seconds(3);
 
-Result<std::optional<Caller>> ask_store(const App& app, const TokenLookup& token) {
-  if (!token.jwt.empty()) return app.services.issuers->identify(token.jwt, Steady::now() + kForKeys);
+Result<std::optional<Caller>> ask_store(App& app, const TokenLookup& token) {
+  if (!token.jwt.empty()) {
+    auto found = app.services.issuers->identify(token.jwt, Steady::now() + kForKeys);
+    app.metrics.issuer_token(!found   ? Metrics::IssuerToken::Unavailable
+                             : *found ? Metrics::IssuerToken::Accepted
+                                      : Metrics::IssuerToken::Refused);
+    return found;
+  }
   return token.session ? app.services.store.find_session(token.hash) : app.services.store.find_caller(token.hash);
 }
 
