@@ -123,6 +123,18 @@ struct Accounts {
   Millis lockout_duration{std::chrono::minutes(30)};
 };
 
+/// The issuer that accounts sign in through; without an issuer, none.
+struct SignIn {
+  std::string issuer;
+  std::vector<std::string> audiences;  ///< what `aud` of bearer tokens holds; empty = no bearer tokens
+  std::string token_type = "rfc9068";
+  std::string subject_claim = "sub";
+  std::string client_id;    ///< for browsers; empty = no browsers
+  Path client_secret_file;  ///< empty = a public client
+  bool create_accounts = false;
+  Path ca_file;
+};
+
 struct Passwords {
   std::uint32_t min_length = 8;
   std::uint32_t max_length = 128;
@@ -155,6 +167,7 @@ struct Config {
   Setup setup;
   Rbac rbac;
   Accounts accounts;
+  SignIn sign_in;
   Passwords passwords;
   Audit audit;
   Log log;

@@ -365,6 +365,15 @@ std::vector<Setting> make_settings() {
       row("accounts.lockout_window", Restart, Duration{seconds(10), days(1)}, MEMBER(accounts.lockout_window)),
       row("accounts.lockout_duration", Restart, Duration{seconds(10), days(30)}, MEMBER(accounts.lockout_duration)),
 
+      row("sign_in.issuer", Restart, Text{}, MEMBER(sign_in.issuer)),
+      row("sign_in.audiences", Restart, Lines{"https://authz.example.org"}, MEMBER(sign_in.audiences)),
+      row("sign_in.token_type", Restart, Text{}, MEMBER(sign_in.token_type)),
+      row("sign_in.subject_claim", Restart, Text{}, MEMBER(sign_in.subject_claim)),
+      row("sign_in.client_id", Restart, Text{}, MEMBER(sign_in.client_id)),
+      row("sign_in.client_secret_file", Restart, File{}, MEMBER(sign_in.client_secret_file)),
+      row("sign_in.create_accounts", Restart, Flag{}, MEMBER(sign_in.create_accounts)),
+      row("sign_in.ca_file", Restart, File{}, MEMBER(sign_in.ca_file)),
+
       row("passwords.min_length", Restart, Count{1, 128}, MEMBER(passwords.min_length)),
       row("passwords.max_length", Restart, Count{16, 256}, MEMBER(passwords.max_length)),
       row("passwords.digit", Restart, Flag{}, MEMBER(passwords.digit)),
@@ -427,7 +436,7 @@ std::string nearest_setting(std::string_view path) {
 
 std::vector<Problem> contradictions(const Config& config) {
   std::vector<Problem> problems;
-  const auto& [server, database, embedded, state, sync, secrets, setup, rbac, accounts, passwords, audit, log, file] = config;
+  const auto& [server, database, embedded, state, sync, secrets, setup, rbac, accounts, sign_in, passwords, audit, log, file] = config;
   if (server.tls_certificate_file.empty() != server.tls_key_file.empty()) {
     const bool key_missing = server.tls_key_file.empty();
     problems.push_back(
@@ -469,6 +478,21 @@ std::vector<Problem> contradictions(const Config& config) {
     problems.push_back({{"accounts.session_idle", "accounts.session_lifetime"},
                         fmt::format("a session that may idle for {} ends after {} anyway; make the first shorter or the second longer",
                                     duration_text(accounts.session_idle), duration_text(accounts.session_lifetime))});
+  if (sign_in.issuer.empty()) {
+    for (const auto& [path, is_set] :
+         {std::pair{"sign_in.audiences", !sign_in.audiences.empty()}, std::pair{"sign_in.client_id", !sign_in.client_id.empty()},
+          std::pair{"sign_in.client_secret_file", !sign_in.client_secret_file.empty()},
+          std::pair{"sign_in.create_accounts", sign_in.create_accounts}})
+      if (is_set) problems.push_back({{path}, "stands without sign_in.issuer; name the issuer or take it out"});
+  } else {
+    if (sign_in.audiences.empty() && sign_in.client_id.empty())
+      problems.push_back(
+          {{"sign_in.issuer"}, "lets nobody in yet; set sign_in.audiences for bearer tokens, or sign_in.client_id for browsers"});
+    if (!sign_in.client_id.empty() && server.public_url.empty())
+      problems.push_back({{"sign_in.client_id"}, "needs server.public_url, which is where the provider sends browsers back to"});
+    if (sign_in.token_type != "rfc9068" && sign_in.token_type != "jwt" && sign_in.token_type != "absent")
+      problems.push_back({{"sign_in.token_type"}, "must be rfc9068, jwt or absent"});
+  }
   if (passwords.min_length > passwords.max_length)
     problems.push_back({{"passwords.min_length", "passwords.max_length"},
                         fmt::format("no password has at least {} and at most {} characters; make the first smaller or the second larger",

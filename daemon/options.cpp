@@ -1,5 +1,9 @@
 #include "daemon/options.hpp"
 
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
 namespace rosterd {
 
 connectors::ConnectorOptions connector_options(const config::Config& config) {
@@ -19,6 +23,25 @@ sync::SchedulerOptions scheduler_options(const config::Config& config) {
   options.lease = config.sync.lease_expiry;
   options.run_deadline = sync::run_deadline(config.sync.read_deadline);
   return options;
+}
+
+Result<std::string> instance_issuer_settings(const config::Config& config) {
+  const auto& from = config.sign_in;
+  if (from.issuer.empty()) return std::string();
+  nlohmann::json options{{"token_type", from.token_type}, {"subject_claim", from.subject_claim}};
+  if (!from.client_id.empty()) options["client_id"] = from.client_id;
+  if (!from.client_secret_file.empty()) {
+    std::ifstream in(from.client_secret_file, std::ios::binary);
+    std::string secret((std::istreambuf_iterator<char>(in)), {});
+    if (!in && !in.eof()) return fail(Errc::InvalidInput, "reading {}", from.client_secret_file.string());
+    while (secret.ends_with('\n') || secret.ends_with('\r')) secret.pop_back();
+    if (secret.empty()) return fail(Errc::InvalidInput, "{} is empty or cannot be read", from.client_secret_file.string());
+    options["client_secret"] = {{"value", secret}};
+  }
+  nlohmann::json settings{{"issuer", from.issuer}, {"sign_in", true}, {"sign_in_options", std::move(options)}};
+  if (!from.audiences.empty()) settings["audiences"] = from.audiences;
+  if (!from.ca_file.empty()) settings["ca_file"] = from.ca_file.string();
+  return settings.dump();
 }
 
 http::AccountOptions account_options(const config::Config& config) {

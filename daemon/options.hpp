@@ -13,6 +13,9 @@ namespace rosterd {
 /// All but the holder.
 [[nodiscard]] sync::SchedulerOptions scheduler_options(const config::Config& config);
 
+/// The issuer for accounts in the shape of a source's settings; "" without one. The client's secret is read from its file.
+[[nodiscard]] Result<std::string> instance_issuer_settings(const config::Config& config);
+
 [[nodiscard]] http::AccountOptions account_options(const config::Config& config);
 
 }  // namespace rosterd

@@ -11,6 +11,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "schema/core/hash.hpp"
+
 namespace rosterd {
 namespace {
 
@@ -161,7 +163,23 @@ tl::unexpected<Error> wrong_shape(std::string_view path) {
   return fail(Errc::InvalidInput, "settings{}: a secret is one of {{\"file\": path}}, {{\"env\": name}}, {{\"value\": text}}", path);
 }
 
+/// A key of its own for each purpose, so that one kind of sealed text is never another.
+std::string key_for(std::string_view purpose, const std::string& key) {
+  const auto derived = hmac_sha256(key, fmt::format("rosterd {}", purpose));
+  return {reinterpret_cast<const char*>(derived.data()), derived.size()};
+}
+
 }  // namespace
+
+std::string Secrets::seal_text(std::string_view purpose, std::string_view text) const {
+  return seal_value(text, key_for(purpose, key_)).substr(kSealedPrefix.size());
+}
+
+Result<std::string> Secrets::open_text(std::string_view purpose, std::string_view sealed) const {
+  auto text = unseal_value(std::string(kSealedPrefix) + std::string(sealed), key_for(purpose, key_));
+  if (!text) return fail(Errc::Unauthorized, "not sealed here for this");
+  return std::move(*text);
+}
 
 Result<std::unique_ptr<Secrets>> Secrets::open(const std::string& key_file) {
   if (sodium_init() < 0) return fail(Errc::Internal, "libsodium does not start");

@@ -25,6 +25,12 @@ class Secrets {
   /// Stored form -> what a connector takes: every secret as {"value": "…"}; files and environment are read now. Errors name file or
   /// variable, never the content. A trailing newline of a file is not part of the secret.
   [[nodiscard]] Result<std::string> open_settings(std::string_view stored, std::span<const std::string_view> secret_paths) const;
+  /// A text that leaves rosterd and comes back, such as a cookie: nobody else can read, make or change it, and what was sealed for one
+  /// purpose is worthless for another. Characters of URLs only.
+  [[nodiscard]] std::string seal_text(std::string_view purpose, std::string_view text) const;
+  /// Unauthorized for what this key has not sealed for that purpose.
+  [[nodiscard]] Result<std::string> open_text(std::string_view purpose, std::string_view sealed) const;
+
   /// Stored form -> what an answer shows: {"set": true} (with "file"/"env" where that is how it is given).
   [[nodiscard]] static std::string mask(std::string_view stored, std::span<const std::string_view> secret_paths);
 

@@ -14,6 +14,7 @@
 #include "daemon/health.hpp"
 #include "daemon/http/server.hpp"
 #include "daemon/instance_lock.hpp"
+#include "daemon/issuers/issuers.hpp"
 #include "daemon/notify.hpp"
 #include "daemon/options.hpp"
 #include "daemon/secrets.hpp"
@@ -137,6 +138,7 @@ struct Service::Parts {
   std::unique_ptr<sync::Scheduler> scheduler;
   std::unique_ptr<sync::Housekeeper> housekeeper;
   http::SetupGate gate;
+  std::unique_ptr<http::Issuers> issuers;
   std::unique_ptr<http::Server> http;
   std::unique_ptr<StoreWatch> store_watch;
   std::unique_ptr<Health> health;
@@ -299,6 +301,15 @@ Result<void> Service::Parts::open_port() {
   options.tls_certificate_file = server.tls_certificate_file.string();
   options.tls_key_file = server.tls_key_file.string();
   options.tls_client_ca_file = server.tls_client_ca_file.string();
+  auto instance = instance_issuer_settings(config);
+  if (!instance) return fail(instance.error(), "sign_in.client_secret_file");
+  auto made = issuers::make_issuers(*store, *secrets, clock,
+                                    {.instance = {.settings = std::move(*instance), .create_accounts = config.sign_in.create_accounts},
+                                     .public_url = server.public_url,
+                                     .connections = [this] { return connections->options(); },
+                                     .moved = [this](const TenantId& tenant) { scheduler->changed(tenant); }});
+  if (!made) return fail(made.error(), "sign_in");
+  issuers = std::move(*made);
   auto started = http::Server::start(std::move(options), http::HttpServices{.store = *store,
                                                                             .snapshots = snapshots,
                                                                             .sync = *scheduler,
@@ -308,7 +319,8 @@ Result<void> Service::Parts::open_port() {
                                                                             .clock = clock,
                                                                             .setup = gate,
                                                                             .token_pepper = token_pepper,
-                                                                            .reloaded_options = [this] { return connections->options(); }});
+                                                                            .reloaded_options = [this] { return connections->options(); },
+                                                                            .issuers = issuers.get()});
   if (!started) return fail(started.error(), "server.listen");
   http = std::move(*started);
   return {};

@@ -4,6 +4,7 @@
 
 #include "connectors/http/url.hpp"
 #include "connectors/net.hpp"
+#include "connectors/oidc/sign_in_settings.hpp"
 #include "connectors/settings_object.hpp"
 
 namespace rosterd::connectors::oidc {
@@ -12,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 using Object = SettingsObject;
 
-constexpr std::string_view kSecrets[] = {"/client_secret", "/private_key", "/token", "/client_key"};
+constexpr std::string_view kSecrets[] = {"/client_secret", "/private_key", "/token", "/client_key", kSignInSecrets[0]};
 
 template <class Value>
 struct Word {
@@ -203,10 +204,15 @@ Result<Settings> parse_settings(std::string_view text, SecretRule secrets) {
     else
       problems.add(root.at("page_size"), "must be a number from 1 to 10000");
   }
-  // Signing in with tokens of this issuer is read elsewhere, from the same object.
-  for (const std::string_view key : {"sign_in", "audiences", "groups_claim", "sign_in_options"}) static_cast<void>(root.field(key));
+  for (const auto key : kSignInFields) static_cast<void>(root.field(key));
   root.name_unknown();
-  if (!problems.none()) return tl::unexpected(problems.error());
+  const auto sign_in = parse_sign_in(json);
+  if (!problems.none()) {
+    auto error = problems.error();
+    if (!sign_in) error.what += "; " + sign_in.error().what;
+    return tl::unexpected(std::move(error));
+  }
+  if (!sign_in) return fail(sign_in.error());
   return out;
 }
 

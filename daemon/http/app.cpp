@@ -44,6 +44,10 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
   });
 }
 
+Error no_thread_to_wait() {
+  return {.code = Errc::Unavailable, .what = "too many requests are waiting already; try again", .slug = "busy"};
+}
+
 /// Sets the caller. Some: the answer for whoever has failed to say who he is too often.
 Result<std::optional<Reply>> authenticate(Call& call, std::shared_ptr<const Caller>& caller) {
   auto& app = call.app;
@@ -55,6 +59,8 @@ Result<std::optional<Reply>> authenticate(Call& call, std::shared_ptr<const Call
     // Tokens that were good a while ago are still asked for, lest a flood from behind the same proxy shuts out those who are known.
     if (!token || !token->hit)
       if (auto refused = app.limits.look(Limit::Failures, app.limits.key_of(remote), remote)) return refused;
+    std::optional<Slots::Slot> slot;  // an issuer's keys may have to be waited for
+    if (token && !token->jwt.empty() && !(slot = app.waiting.take())) return fail(no_thread_to_wait());
     auto found = token ? ask_for_caller(app, *token) : fail(token.error());
     if (!found) {
       if (found.error().code == Errc::Unauthorized) (void)app.limits.take(Limit::Failures, app.limits.key_of(remote), remote);
@@ -67,8 +73,17 @@ Result<std::optional<Reply>> authenticate(Call& call, std::shared_ptr<const Call
   return std::nullopt;
 }
 
-Result<Standing> standing(App& app, const TenantId& tenant, const Caller& caller) {
-  if (caller.service) return standing_of(*caller.service, tenant);
+bool answers_from_memory(const Route& route);
+
+Result<Standing> standing(Call& call, const TenantId& tenant, const Route& route) {
+  auto& app = call.app;
+  const auto& caller = *call.caller;
+  if (may_join(caller, tenant)) {
+    std::optional<Slots::Slot> slot;
+    if (answers_from_memory(route) && !(slot = app.waiting.take())) return fail(no_thread_to_wait());
+    return join_tenant(app, call.request.headers.authorization, caller, tenant, call.actor());
+  }
+  if (const auto fixed = standing_without_account(caller, tenant)) return *fixed;
   const auto place = look_up_standing(app, tenant, caller.account.id);
   if (place.hit && place.hit->fresh) return place.hit->value;
   return ask_for_standing(app, place);
@@ -92,11 +107,11 @@ bool answers_from_memory(const Route& route) {
 bool is_unlimited(const Route& route) { return route.path == "/healthz" || route.path == "/readyz"; }
 
 /// R4: whoever is nobody in the tenant hears what he would hear about a tenant that does not exist.
-Result<void> enter_tenant(Call& call) {
+Result<void> enter_tenant(Call& call, const Route& route) {
   const auto id = call.param("t");
   if (!is_slug(id)) return fail(no_such_tenant());
   call.tenant = TenantId{std::string(id)};
-  const auto place = standing(call.app, call.tenant, *call.caller);
+  const auto place = standing(call, call.tenant, route);
   if (!place) return fail(place.error());
   call.self = place->self;
   if (!place->exists || (!place->self && !call.super_admin())) return fail(no_such_tenant());
@@ -115,6 +130,8 @@ Result<void> may(Call& call, const Route& route) {
     case Access::Account:
       if (call.caller->service)
         return fail(Errc::Forbidden, "this is for people: a service account has no profile and makes no tokens of its own");
+      if (!call.caller->account.id)
+        return fail(Errc::Forbidden, "this is for accounts: who signs in through a tenant's issuer has a user there and no account");
       return {};
     case Access::SuperAdmin:
       if (!call.super_admin()) return fail(Errc::Forbidden, "this needs a super admin");
@@ -135,10 +152,6 @@ Result<void> may(Call& call, const Route& route) {
     }
   }
   return fail(Errc::Internal, "a route without a rule of access");
-}
-
-Error no_thread_to_wait() {
-  return {.code = Errc::Unavailable, .what = "too many requests are waiting already; try again", .slug = "busy"};
 }
 
 /// K4: answered from that revision or a newer one.
@@ -184,7 +197,7 @@ Result<void> fresh_enough(Call& call) {
 }
 
 Result<void> known_parameters(const Route& route, const Target& target) {
-  if (is_lenient(route) || is_scim(route)) return {};
+  if (is_lenient(route) || is_scim(route) || route.path.ends_with("/callback")) return {};
   for (const auto& [name, value] : target.query) {
     auto rest = route.query;
     bool known = false;
@@ -251,7 +264,7 @@ Result<Reply> pass(Call& call, const Route& route) {
   }
   const bool in_tenant = route.path.starts_with("/v1/tenants/{t}") || route.path.starts_with("/t/{t}/");
   if (in_tenant && !is_scim(route))
-    if (const auto ok = enter_tenant(call); !ok) return fail(ok.error());
+    if (const auto ok = enter_tenant(call, route); !ok) return fail(ok.error());
   if (const auto ok = may(call, route); !ok) return fail(ok.error());
   if (const auto ok = known_parameters(route, call.target); !ok) return fail(ok.error());
   if (in_tenant && !call.request.headers.min_revision.empty())
@@ -361,8 +374,12 @@ Actor Call::actor() const {
   Actor out{.account = {}, .by = {}, .ip = std::string(request.remote), .request_id = std::string(request_id)};
   if (caller != nullptr) {
     out.account = caller->account.id;
-    out.by = caller->session ? "session " + text(caller->session->id) : "token " + text(caller->token);
+    out.by = caller->session           ? "session " + text(caller->session->id)
+             : !caller->issuer.empty() ? "issuer " + caller->issuer
+                                       : "token " + text(caller->token);
     if (caller->service) out.service_account = caller->service->id;
+    for (const auto& user : caller->users)
+      if (user.id && (user.tenant == tenant || caller->session)) out.user = user.id;
   }
   return out;
 }

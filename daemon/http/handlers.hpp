@@ -15,6 +15,13 @@ Result<Reply> revoke_token(Call& call);
 
 Result<Reply> log_in(Call& call);  // login.cpp
 Result<Reply> log_out(Call& call);
+Result<Reply> begin_instance_login(Call& call);  // login_oidc.cpp
+Result<Reply> finish_instance_login(Call& call);
+Result<Reply> begin_tenant_login(Call& call);
+Result<Reply> finish_tenant_login(Call& call);
+Result<Reply> get_identity(Call& call);
+Result<Reply> set_identity(Call& call);
+Result<Reply> remove_identity(Call& call);
 Result<Reply> change_own_password(Call& call);
 
 Result<Reply> change_me(Call& call);  // accounts.cpp

@@ -14,6 +14,7 @@ namespace rosterd::http {
 struct TokenLookup {
   std::string hash;
   bool session = false;  ///< the secret of a session, not an API token
+  std::string jwt = {};  ///< an issuer's token, as long as the cache does not do
   std::optional<ShortCache<std::shared_ptr<const Caller>>::Hit> hit;
 };
 /// By which the limits know him.
@@ -27,14 +28,22 @@ inline constexpr std::string_view kSessionCookie = "rosterd_session";
 [[nodiscard]] bool has_session_cookie(const Request& request);
 /// The hash of a bearer token that has the form of an API token; Unauthorized for anything else.
 [[nodiscard]] Result<std::string> bearer_hash(App& app, std::string_view authorization);
+/// The value of a cookie in "a=b; c=d" (RFC 6265 §4.2.1); empty without it.
+[[nodiscard]] std::string_view cookie_value(std::string_view cookies, std::string_view name);
 /// What the store knows; while it is away, what was known last, for a bounded time (K6).
 [[nodiscard]] Result<std::shared_ptr<const Caller>> ask_for_caller(App& app, const TokenLookup& token);
 
 /// Forbidden "password_change_required" for a session whose account must change its password first (R66).
 [[nodiscard]] Result<void> may_act(const Caller& caller);
 
-/// A service account is somebody in its own tenant alone (R51).
-[[nodiscard]] Standing standing_of(const CallingService& service, const TenantId& tenant);
+/// Of a caller without an account: a service account is somebody in its own tenant alone (R51), and so is whom a tenant's issuer vouches
+/// for. None for accounts, whose links are asked for.
+[[nodiscard]] std::optional<Standing> standing_without_account(const Caller& caller, const TenantId& tenant);
+/// The same for somebody whom the tenant does not know yet, and makes now if its source lets him in (R91).
+[[nodiscard]] Result<Standing> join_tenant(App& app, std::string_view authorization, const Caller& caller, const TenantId& tenant,
+                                           const Actor& actor);
+/// Whether join_tenant is to be asked: he is nobody yet, and may become somebody.
+[[nodiscard]] bool may_join(const Caller& caller, const TenantId& tenant);
 
 struct StandingLookup {
   TenantId tenant;

@@ -142,7 +142,7 @@ Result<Reply> accept_invitation(Call& call) {
   auto fields = Fields::of(call.request.body);
   if (!fields) return fail(fields.error());
   const bool signed_in = call.caller != nullptr;
-  if (signed_in && call.caller->service) return fail(Errc::Forbidden, "invitations are for people");
+  if (signed_in && !call.caller->account.id) return fail(Errc::Forbidden, "invitations are for accounts");
   const auto secret = fields->text("token", 64);
   std::string password;
   NewAccount made;

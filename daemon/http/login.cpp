@@ -9,16 +9,17 @@
 namespace rosterd::http {
 namespace {
 
-/// Lax: links from elsewhere arrive signed in, requests that change something need X-Rosterd-Csrf besides.
-std::string cookie_text(const App& app, std::string_view value, Millis age) {
-  const bool https = !app.options.tls_certificate_file.empty() || app.options.public_url.starts_with("https://");
-  return fmt::format("{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{}", kSessionCookie, value, age.count() / 1000,
-                     https ? "; Secure" : "");
-}
-
 Error refused() { return {.code = Errc::Unauthorized, .what = "the e-mail or the password is wrong", .slug = {}}; }
 
 }  // namespace
+
+bool is_https(const App& app) { return !app.options.tls_certificate_file.empty() || app.options.public_url.starts_with("https://"); }
+
+/// Lax: links from elsewhere arrive signed in, requests that change something need X-Rosterd-Csrf besides.
+std::string session_cookie_text(const App& app, std::string_view value, Millis age) {
+  return fmt::format("{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{}", kSessionCookie, value, age.count() / 1000,
+                     is_https(app) ? "; Secure" : "");
+}
 
 Result<std::string> hash_of_new(App& app, const std::string& password, const std::string& email) {
   if (const auto good = judge_password(app.options.accounts.policy, password, email); !good) return fail(good.error());
@@ -75,7 +76,7 @@ Result<Reply> log_in(Call& call) {
   // Whoever asks for the cookie is a page, and no script of it needs to see the secret.
   body["token"] = cookie ? nlohmann::json(nullptr) : nlohmann::json(secret);
   auto out = ok(body);
-  if (cookie) out.headers.emplace_back("Set-Cookie", cookie_text(call.app, secret, options.session_lifetime));
+  if (cookie) out.headers.emplace_back("Set-Cookie", session_cookie_text(call.app, secret, options.session_lifetime));
   out.headers.emplace_back("Cache-Control", "no-store");
   return out;
 }
@@ -83,11 +84,14 @@ Result<Reply> log_in(Call& call) {
 Result<Reply> log_out(Call& call) {
   if (!call.caller->session)
     return fail(Errc::InvalidInput, "this ends a session, and the caller has an API token: DELETE /v1/me/tokens/{{id}} revokes that");
-  const auto done = call.store().end_session(call.caller->session->id, call.actor());
+  const auto& session = call.caller->session->id;
+  const auto& users = call.caller->users;
+  const auto done = users.empty() ? call.store().end_session(session, call.actor())
+                                  : call.store().end_user_session(users.front().tenant, session, call.actor());
   if (!done) return fail(done.error());
   call.app.callers.clear();  // at once here, within a second on other replicas
   Reply out{.status = 204, .body = {}, .content_type = {}};
-  out.headers.emplace_back("Set-Cookie", cookie_text(call.app, "", Millis(0)));
+  out.headers.emplace_back("Set-Cookie", session_cookie_text(call.app, "", Millis(0)));
   return out;
 }
 

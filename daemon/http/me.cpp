@@ -10,12 +10,24 @@ Result<Reply> me(Call& call) {
                   ? nlohmann::json{{"tenant", service->tenant.value},
                                    {"service_account", {{"id", text(PrincipalType::ServiceAccount, service->id)}, {"name", service->name}}}}
                   : to_json(call.caller->account);
+  if (!service && !call.caller->account.id) {  // whom the issuers of these tenants vouch for
+    auto users = nlohmann::json::array();
+    for (const auto& user : call.caller->users)
+      if (user.id)
+        users.push_back({{"tenant", user.tenant.value},
+                         {"id", text(PrincipalType::User, user.id)},
+                         {"username", user.name},
+                         {"source", text(user.source)}});
+    body = {{"users", std::move(users)}};
+  }
   if (const auto& session = call.caller->session)
     body["session"] = {{"id", text(session->id)}, {"ends_at", rfc3339(session->ends_at)}};
+  else if (!call.caller->issuer.empty())
+    body["token"] = {{"issuer", call.caller->issuer}};
   else
     body["token"] = {{"id", text(call.caller->token)}, {"name", call.caller->token_name}};
   auto out = ok(body);
-  if (!service) out.headers.emplace_back("ETag", etag(call.caller->account));
+  if (call.caller->account.id) out.headers.emplace_back("ETag", etag(call.caller->account));
   return out;
 }
 

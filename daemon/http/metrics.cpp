@@ -77,6 +77,10 @@ struct Metrics::Series {
                                                   .Name("rosterd_http_rate_limited_total")
                                                   .Help("Requests answered 429 because their caller sent too many, by limit")
                                                   .Register(registry);
+  prom::Family<prom::Counter>& issuer_tokens =
+      prom::BuildCounter().Name("rosterd_issuer_tokens_total").Help("JWTs of issuers that were judged, by result").Register(registry);
+  std::array<prom::Counter*, 3> by_token{&issuer_tokens.Add({{"result", "accepted"}}), &issuer_tokens.Add({{"result", "refused"}}),
+                                         &issuer_tokens.Add({{"result", "unavailable"}})};
   Times times;
   std::vector<std::array<prom::Counter*, kClasses>> by_route;
   std::array<prom::Counter*, kClasses> unrouted{};
@@ -122,6 +126,8 @@ void Metrics::unrouted(int status) {
 void Metrics::check(rbac::Reason reason) { series_->by_reason[static_cast<std::size_t>(reason)]->Increment(); }
 
 void Metrics::rate_limited(Limit limit) { series_->by_limit[static_cast<std::size_t>(limit)]->Increment(); }
+
+void Metrics::issuer_token(IssuerToken result) { series_->by_token[static_cast<std::size_t>(result)]->Increment(); }
 
 std::string Metrics::expose(Store& store, const sync::Snapshots& snapshots, const sync::SyncControl& sync, TimePoint now, bool tenants) {
   auto families = series_->registry.Collect();

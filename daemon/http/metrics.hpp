@@ -32,6 +32,8 @@ class Metrics {
   void unrouted(int status);
   void check(rbac::Reason reason);
   void rate_limited(Limit limit);
+  enum class IssuerToken { Accepted, Refused, Unavailable };
+  void issuer_token(IssuerToken result);
 
   /// Text exposition format. Series that name tenants and sources only with `tenants`, since they tell who the customers are.
   [[nodiscard]] std::string expose(Store& store, const sync::Snapshots& snapshots, const sync::SyncControl& sync, TimePoint now,

@@ -24,11 +24,19 @@ struct Identified {
   std::uint64_t key = 0;
 };
 
-Result<Identified> identify_slowly(App& app, const TokenLookup& token, const TenantId& tenant) {
+Result<Identified> identify_slowly(App& app, const TokenLookup& token, const std::string& authorization, const TenantId& tenant) {
   auto caller = token.hit && token.hit->fresh ? Result<std::shared_ptr<const Caller>>(token.hit->value) : ask_for_caller(app, token);
   if (!caller) return fail(caller.error());
   if (const auto ready = may_act(**caller); !ready) return fail(ready.error());
-  if ((*caller)->service) return Identified{.caller = *caller, .place = standing_of(*(*caller)->service, tenant), .key = key_of(token)};
+  if (may_join(**caller, tenant)) {
+    Actor actor;
+    actor.by = "issuer " + (*caller)->issuer;
+    const auto joined = join_tenant(app, authorization, **caller, tenant, actor);
+    if (!joined) return fail(joined.error());
+    return Identified{.caller = *caller, .place = *joined, .key = key_of(token)};
+  }
+  if (const auto fixed = standing_without_account(**caller, tenant))
+    return Identified{.caller = *caller, .place = *fixed, .key = key_of(token)};
   const auto place = look_up_standing(app, tenant, (*caller)->account.id);
   if (place.hit && place.hit->fresh) return Identified{.caller = std::move(*caller), .place = place.hit->value, .key = key_of(token)};
   const auto found = ask_for_standing(app, place);
@@ -40,16 +48,18 @@ Result<Identified> identify_slowly(App& app, const TokenLookup& token, const Ten
 Result<Identified> identify(App& app, std::string_view authorization, const TenantId& tenant, Steady::time_point deadline) {
   const auto token = look_up_token(app, authorization);
   if (!token) return fail(token.error());
-  if (token->hit && token->hit->fresh) {
+  if (token->hit && token->hit->fresh && !may_join(*token->hit->value, tenant)) {
     const auto& caller = token->hit->value;
     if (const auto ready = may_act(*caller); !ready) return fail(ready.error());
-    if (caller->service) return Identified{.caller = caller, .place = standing_of(*caller->service, tenant), .key = key_of(*token)};
+    if (const auto fixed = standing_without_account(*caller, tenant))
+      return Identified{.caller = caller, .place = *fixed, .key = key_of(*token)};
     const auto place = look_up_standing(app, tenant, caller->account.id);
     if (place.hit && place.hit->fresh) return Identified{.caller = caller, .place = place.hit->value, .key = key_of(*token)};
   }
   const auto found = std::make_shared<std::optional<Result<Identified>>>();
-  const bool in_time =
-      app.errands.run([&app, found, token = *token, tenant] { found->emplace(identify_slowly(app, token, tenant)); }, deadline);
+  const bool in_time = app.errands.run([&app, found, token = *token, authorization = std::string(authorization),
+                                        tenant] { found->emplace(identify_slowly(app, token, authorization, tenant)); },
+                                       deadline);
   auto& answer = *found;
   if (!in_time || !answer.has_value()) return fail_as("unavailable", Errc::Unavailable, "the database did not say in time who is asking");
   return std::move(*answer);

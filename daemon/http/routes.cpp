@@ -8,6 +8,7 @@ using enum Access;
 constexpr std::string_view kPage = "limit cursor q";
 constexpr std::string_view kScimList = "filter attributes excludedAttributes sortBy sortOrder startIndex count cursor";
 constexpr std::string_view kScimOne = "attributes excludedAttributes";
+constexpr std::string_view kCallback = "code state error iss";  // and whatever else a provider adds
 constexpr std::string_view kAudit = "actor type object action since until limit cursor format";
 
 // The table of rbac.md §16, as far as this release answers it. Whatever is not here is 404.
@@ -19,6 +20,10 @@ constexpr Route kRoutes[] = {
     {"GET", "/openapi.json", Open, {}, {}, openapi},
     {"POST", "/v1/setup", Open, {}, {}, set_up},
     {"POST", "/v1/login", Open, {}, {}, log_in},
+    {"GET", "/v1/login/oidc/instance", Open, {}, {}, begin_instance_login, "return_to link"},
+    {"GET", "/v1/login/oidc/instance/callback", Open, {}, {}, finish_instance_login, kCallback},
+    {"GET", "/v1/login/oidc/{t}/{s}", Open, {}, {}, begin_tenant_login, "return_to link"},
+    {"GET", "/v1/login/oidc/{t}/{s}/callback", Open, {}, {}, finish_tenant_login, kCallback},
     {"POST", "/v1/logout", SignedIn, {}, {}, log_out},
     {"GET", "/v1/me", SignedIn, {}, {}, me},
     {"PATCH", "/v1/me", Account, {}, {}, change_me},
@@ -36,6 +41,9 @@ constexpr Route kRoutes[] = {
     {"PUT", "/v1/accounts/{a}/super-admin", SuperAdmin, {}, {}, grant_super_admin},
     {"DELETE", "/v1/accounts/{a}/super-admin", SuperAdmin, {}, {}, revoke_super_admin},
     {"POST", "/v1/accounts/{a}/unlock", SuperAdmin, {}, {}, unlock_account},
+    {"GET", "/v1/accounts/{a}/identity", SuperAdmin, {}, {}, get_identity},
+    {"PUT", "/v1/accounts/{a}/identity", SuperAdmin, {}, {}, set_identity},
+    {"DELETE", "/v1/accounts/{a}/identity", SuperAdmin, {}, {}, remove_identity},
     {"POST", "/v1/invitations/accept", Open, {}, {}, accept_invitation},
     {"GET", "/v1/tenants", SignedIn, {}, {}, list_tenants, kPage},
     {"POST", "/v1/tenants", SuperAdmin, {}, {}, create_tenant},

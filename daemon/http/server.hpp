@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "connectors/connector.hpp"
+#include "daemon/http/issuers.hpp"
 #include "daemon/http/limits.hpp"
 #include "daemon/http/proxy_routes.hpp"
 #include "daemon/http/setup.hpp"
@@ -72,6 +73,7 @@ struct HttpServices {
   SetupGate& setup;
   std::string token_pepper;
   std::function<connectors::ConnectorOptions()> reloaded_options = {};  ///< what holds now, where a reload may change connector_options
+  Issuers* issuers = nullptr;  ///< none: no JWT is anybody's, and nobody signs in through a provider
 };
 
 /// Listens from start() to stop(). The services are borrowed and outlive it.

@@ -10,6 +10,11 @@
 
 namespace rosterd::http {
 
+/// As far as this server knows: its own TLS, or the public address that a proxy in front has.
+[[nodiscard]] bool is_https(const App& app);
+/// Set-Cookie for a session; an age of 0 takes it away.
+[[nodiscard]] std::string session_cookie_text(const App& app, std::string_view value, Millis age);
+
 inline constexpr std::size_t kMostPassword = 1024;  ///< bytes; how many characters is the policy's to say
 
 /// Its hash, if the policy lets it be the password of that account.

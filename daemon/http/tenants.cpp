@@ -15,6 +15,16 @@ Result<Reply> list_tenants(Call& call) {
     items.push_back(to_json(*own));
     return ok(list(std::move(items)));
   }
+  if (!call.caller->account.id) {  // whom the issuers of these tenants vouch for
+    auto items = nlohmann::json::array();
+    for (const auto& user : call.caller->users) {
+      if (!user.id) continue;
+      const auto own = call.store().tenant(user.tenant);
+      if (own) items.push_back(to_json(*own));
+      if (!own && own.error().code != Errc::NotFound) return fail(own.error());
+    }
+    return ok(list(std::move(items)));
+  }
   const auto found = call.store().tenants(*page, call.super_admin() ? std::nullopt : std::optional(call.caller->account.id));
   if (!found) return fail(found.error());
   return ok(list(*found, [](const Tenant& tenant) { return to_json(tenant); }));

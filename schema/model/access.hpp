@@ -48,13 +48,24 @@ struct CallingSession {
   TimePoint ends_at{};
 };
 
+/// A person whom a tenant's own issuer vouches for: somebody in that tenant alone, linked to an account or not.
+struct CallingUser {
+  TenantId tenant;
+  PrincipalId id;    ///< 0: unknown to the source so far, and made by the first request to the tenant (R91)
+  std::string name;  ///< username
+  SourceId source;
+};
+
 /// Who is asking, found by a token or a session.
 struct Caller {
-  Account account;                             ///< id 0 when a service account asks
+  Account account;                             ///< id 0 when a service account or a user without one asks
   std::optional<CallingService> service = {};  ///< with a service account's token
-  std::optional<CallingSession> session = {};  ///< signed in with a password; then there is no token
-  TokenId token;
+  std::vector<CallingUser> users = {};  ///< by a tenant's issuer; in several tenants where they share it, each with a rule of its own
+  std::optional<CallingSession> session = {};  ///< signed in; then there is no token
+  TokenId token;                               ///< 0 when an issuer's token was shown
   std::string token_name;
+  std::string issuer = {};                   ///< of that token
+  std::optional<TimePoint> expires_at = {};  ///< of that token
 };
 
 struct TokenInfo {

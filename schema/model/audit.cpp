@@ -26,6 +26,8 @@ std::string_view name_of(AuditActor::Type type) {
       return "account";
     case AuditActor::Type::ServiceAccount:
       return "service_account";
+    case AuditActor::Type::User:
+      return "user";
     case AuditActor::Type::Run:
       return "run";
     case AuditActor::Type::Rosterd:

@@ -12,12 +12,12 @@ namespace rosterd {
 
 /// Who did it.
 struct AuditActor {
-  enum class Type : std::uint8_t { Account, ServiceAccount, Run, Rosterd };
+  enum class Type : std::uint8_t { Account, ServiceAccount, User, Run, Rosterd };
   Type type = Type::Rosterd;
   std::string id;    ///< empty for rosterd itself
   std::string name;  ///< e-mail, name, or that of the run's source; empty where it is gone
 };
-[[nodiscard]] std::string_view name_of(AuditActor::Type type);  ///< "account", "service_account", "run", "rosterd"
+[[nodiscard]] std::string_view name_of(AuditActor::Type type);  ///< "account", "service_account", "user", "run", "rosterd"
 
 struct AuditEntry {
   AuditId id;

@@ -27,7 +27,7 @@ struct Wanted {
   const AuditFilter& filter;
   bool nothing = false;  ///< it names somebody who does not exist
   std::optional<AccountId> account;
-  std::optional<PrincipalId> service;
+  std::optional<PrincipalId> service, user;
   std::optional<RunId> run;
   bool rosterd = false;
   bool into_runs = true;  ///< changes of runs can fit
@@ -54,9 +54,9 @@ void read_actor(Db& db, const Tenancy* inside, Wanted& wanted) {
   } else if (const auto run = parse_run_id(key)) {
     wanted.run = *run;
   } else if (const auto user = parse_principal_id(PrincipalType::User, key); user && inside != nullptr) {
+    wanted.user = *user;  // what he did without an account, and what the account that he is linked to did
     wanted.account = db.first("SELECT account_id FROM tenant_user WHERE tenant_id = $1 AND id = $2 AND account_id IS NOT NULL",
                               {inside->number, *user}, id);
-    wanted.nothing = !wanted.account;
   } else {
     wanted.account = db.first("SELECT account_id FROM account WHERE email = $1", {fold(key)}, id);
     wanted.nothing = !wanted.account;
@@ -64,7 +64,7 @@ void read_actor(Db& db, const Tenancy* inside, Wanted& wanted) {
 }
 
 Wanted read_filter(Db& db, const Tenancy* inside, const AuditFilter& filter) {
-  Wanted out{.filter = filter, .account = {}, .service = {}, .run = {}, .changes = {}};
+  Wanted out{.filter = filter, .account = {}, .service = {}, .user = {}, .run = {}, .changes = {}};
   read_actor(db, inside, out);
   if (!filter.type.empty()) {
     out.changes.type = by_name<ObjectType>(filter.type, 5);
@@ -80,7 +80,7 @@ Wanted read_filter(Db& db, const Tenancy* inside, const AuditFilter& filter) {
     out.changes.binding = parse_binding_id(filter.object);
     out.into_runs = out.into_runs && (out.changes.principal || out.changes.binding);
   }
-  out.into_runs = out.into_runs && !out.account && !out.service && !out.rosterd;
+  out.into_runs = out.into_runs && !out.account && !out.service && !out.user && !out.rosterd;
   return out;
 }
 
@@ -103,6 +103,8 @@ Found read_found(Row& row) {
   auto email = row.text();
   const auto service = row.maybe_id<PrincipalId>();
   auto service_name = row.text();
+  const auto user = row.maybe_id<PrincipalId>();
+  auto username = row.text();
   entry.run = row.maybe_id<RunId>();
   auto source = row.text();
   if (account)
@@ -110,6 +112,8 @@ Found read_found(Row& row) {
   else if (service)
     entry.actor = {
         .type = AuditActor::Type::ServiceAccount, .id = text(PrincipalType::ServiceAccount, *service), .name = std::move(service_name)};
+  else if (user)
+    entry.actor = {.type = AuditActor::Type::User, .id = text(PrincipalType::User, *user), .name = std::move(username)};
   else if (entry.run)
     entry.actor = {.type = AuditActor::Type::Run, .id = text(*entry.run), .name = std::move(source)};
   entry.by = row.text();
@@ -215,17 +219,20 @@ class Reading {
 
   std::vector<Found> rows(std::uint64_t above, std::uint64_t up_to, std::uint64_t how_many) {
     static constexpr std::string_view kRows =
-        "SELECT a.tenant_id, a.tenant, a.audit_id, micros(a.at), a.account_id, c.email, a.service_account_id, s.name, a.run_id, "
+        "SELECT a.tenant_id, a.tenant, a.audit_id, micros(a.at), a.account_id, c.email, a.service_account_id, s.name, a.user_id, "
+        "u.username, a.run_id, "
         "r.source_name, a.actor, a.ip, a.request_id, a.action, a.object_type, a.object_id, a.object_name, a.before, a.after, a.epoch, "
         "a.revision, a.fits::int FROM ("
         "  SELECT l.*, ($10::text IS NULL OR l.object_type = $10) AND ($11::text IS NULL OR l.action = $11) AND "
         "         ($12::text IS NULL OR l.object_id = $12 COLLATE \"C\" OR l.about_id = $12) IS TRUE AS fits "
-        "  FROM {from} AND ($4::bigint IS NULL OR l.account_id = $4) AND ($5::bigint IS NULL OR l.service_account_id = $5) "
+        "  FROM {from} AND (($4::bigint IS NULL AND $15::bigint IS NULL) OR l.account_id = $4 OR l.user_id = $15) AND ($5::bigint IS NULL "
+        "OR l.service_account_id = $5) "
         "  AND ($6::bigint IS NULL OR (l.run_id = $6 AND l.account_id IS NULL)) "
-        "  AND (NOT $7::boolean OR (l.account_id IS NULL AND l.service_account_id IS NULL AND l.run_id IS NULL)) "
+        "  AND (NOT $7::boolean OR (l.account_id IS NULL AND l.service_account_id IS NULL AND l.user_id IS NULL AND l.run_id IS NULL)) "
         "  AND ($8::timestamptz IS NULL OR l.at >= $8) AND ($9::timestamptz IS NULL OR l.at < $9)"
         ") a LEFT JOIN account c ON c.account_id = a.account_id "
         "LEFT JOIN service_account s ON s.tenant_id = a.tenant_id AND s.id = a.service_account_id "
+        "LEFT JOIN tenant_user u ON u.tenant_id = a.tenant_id AND u.id = a.user_id "
         "LEFT JOIN run r ON r.tenant_id = a.tenant_id AND r.run_id = a.run_id "
         "WHERE a.fits OR ($13::boolean AND a.action = 'run_applied') ORDER BY a.audit_id DESC LIMIT $14";
     const auto from = !inside_      ? std::string("door_audit($2, $3) l WHERE $1::int = 0")
@@ -236,7 +243,7 @@ class Reading {
     std::vector<Found> out;
     db_.each(fmt::format(kRows, fmt::arg("from", from)),
              {number(), above, up_to, wanted_.account, wanted_.service, wanted_.run, wanted_.rosterd, filter.since, filter.until,
-              given(filter.type), given(filter.action), given(filter.object), wanted_.into_runs, how_many},
+              given(filter.type), given(filter.action), given(filter.object), wanted_.into_runs, how_many, wanted_.user},
              [&](Row& row) { out.push_back(read_found(row)); });
     return out;
   }

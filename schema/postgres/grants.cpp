@@ -10,7 +10,7 @@ namespace rosterd::postgres {
 
 bool Grants::is_exempt() {
   if (exempt_) return *exempt_;
-  if (actor_.service_account) {
+  if (actor_.service_account || actor_.user) {
     exempt_ = false;
   } else if (!actor_.account) {
     exempt_ = true;
@@ -27,6 +27,9 @@ std::optional<PrincipalId> Grants::author() {
   if (actor_.service_account)
     return inside_.db.first("SELECT id FROM service_account WHERE tenant_id = $1 AND id = $2 AND enabled",
                             {inside_.number, *actor_.service_account}, id);
+  if (actor_.user)
+    return inside_.db.first("SELECT id FROM tenant_user WHERE tenant_id = $1 AND id = $2 AND leaving = 0 AND NOT admin_suspended",
+                            {inside_.number, *actor_.user}, id);
   return inside_.db.first("SELECT id FROM tenant_user WHERE tenant_id = $1 AND account_id = $2 AND leaving = 0 AND NOT admin_suspended",
                           {inside_.number, actor_.account}, id);
 }
@@ -90,6 +93,7 @@ std::string audit_text(const nlohmann::json& object) { return object.dump(-1, ' 
 
 std::string author_text(const Actor& actor) {
   if (actor.service_account) return text(PrincipalType::ServiceAccount, *actor.service_account);
+  if (actor.user) return text(PrincipalType::User, *actor.user);
   return actor.account ? text(actor.account) : actor.by;
 }
 

@@ -60,8 +60,10 @@ Result<void> PostgresStore::load_held(const TenantId& tenant, SourceId source, T
           const PrincipalId group{row.number()};
           sink.edge(group, PrincipalId{row.number()});
         });
+    // Role mappings bind groups; what a user has of the source is the default role of his first sign-in (R91), and no run's business.
     inside.db.each(
-        fmt::format("SELECT {} FROM binding b WHERE b.tenant_id = $1 AND b.source_id = $2 ORDER BY b.binding_id", kBindingColumns),
+        fmt::format("SELECT {} FROM binding b WHERE b.tenant_id = $1 AND b.source_id = $2 AND b.principal_type = 2 ORDER BY b.binding_id",
+                    kBindingColumns),
         {inside.number, source}, [&](Row& row) { sink.binding(read_binding(row)); });
   });
 }

@@ -24,6 +24,12 @@ namespace rosterd::postgres {
 /// Throws Abort NotFound. `lock`: "" or a locking clause.
 [[nodiscard]] Account need_account(Db& db, AccountId id, std::string_view lock = "");
 
+// sessions.cpp
+[[nodiscard]] SessionInfo read_session(Row& row);
+inline constexpr std::string_view kSessionColumns = "s.session_id, micros(s.created_at), micros(s.ends_at), micros(s.idle_until)";
+/// Of an account that may sign in; writes that it did.
+[[nodiscard]] SessionInfo insert_session(Db& db, const Account& owner, const NewSession& session, const Actor& actor);
+
 // users.cpp
 /// A local user, linked to an account unless that is 0. Throws Abort "name_taken".
 [[nodiscard]] User insert_user(Tenancy& inside, const UserRecord& user, AccountId linked);

@@ -235,13 +235,14 @@ void write_audit(Db& db, int tenant, std::string_view slug, const Actor& actor, 
   static constexpr std::string_view kAudit =
       "INSERT INTO audit (tenant_id, tenant, account_id, actor, ip, request_id, action, object_type, object_id, object_name, before, "
       "after, "
-      "run_id, epoch, revision, service_account_id, about_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
+      "run_id, epoch, revision, service_account_id, about_id, user_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, "
+      "$14, $15, "
       "$16, "
-      "nullif($17, ''))";
+      "nullif($17, ''), $18)";
   db.run(kAudit, {tenant, slug, or_null(actor.account), actor.by, actor.ip, actor.request_id, event.action, event.object_type,
                   event.object_id, event.object_name, event.before, event.after, or_null(event.run),
                   event.revision ? Value(event.revision->epoch) : Value(std::nullopt),
-                  event.revision ? Value(event.revision->number) : Value(std::nullopt), actor.service_account, event.about_id});
+                  event.revision ? Value(event.revision->number) : Value(std::nullopt), actor.service_account, event.about_id, actor.user});
 }
 }  // namespace
 

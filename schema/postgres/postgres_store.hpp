@@ -159,6 +159,26 @@ class PostgresStore final : public Store {
   Result<Written<User>> link_account(const TenantId& tenant, PrincipalId user, std::string_view account, const Actor& actor) override;
   Result<Revision> unlink_account(const TenantId& tenant, PrincipalId user, const Actor& actor) override;
 
+  // issuers.cpp
+  Result<std::vector<IssuerSource>> issuer_sources(std::string_view issuer) override;
+  Result<std::vector<IssuerUser>> issuer_users(std::span<const AskedSubject> asked) override;
+  Result<MadeIssuerUser> create_issuer_user(const TenantId& tenant, const NewIssuerUser& made, const Actor& actor) override;
+  Result<RefreshedMemberships> refresh_memberships(const TenantId& tenant, SourceId source, PrincipalId user, const ClaimedGroups& groups,
+                                                   const Actor& actor) override;
+  Result<SessionInfo> begin_user_session(const TenantId& tenant, SourceId source, PrincipalId user, const NewSession& session,
+                                         const Actor& actor) override;
+  Result<void> end_user_session(const TenantId& tenant, SessionId session, const Actor& actor) override;
+  Result<Written<User>> link_by_sign_in(const TenantId& tenant, SourceId source, PrincipalId user, AccountId account,
+                                        const Actor& actor) override;
+  Result<std::optional<Account>> account_of_identity(std::string_view issuer, std::string_view subject) override;
+  Result<std::optional<std::string>> identity_of(AccountId account, std::string_view issuer) override;
+  Result<void> set_identity(AccountId account, std::string_view issuer, const std::optional<std::string>& subject,
+                            const Actor& actor) override;
+  Result<Account> create_account_of_identity(const NewAccount& account, std::string_view issuer, std::string_view subject,
+                                             const Actor& actor) override;
+  Result<SessionInfo> begin_identity_session(AccountId account, std::string_view issuer, std::string_view subject,
+                                             const NewSession& session, const Actor& actor) override;
+
   // managed_roles.cpp
   Result<RenewedRoles> renew_managed_roles(const ManagedRoles& wanted) override;
 

@@ -38,6 +38,10 @@ void forget_oldest(Db& db, std::uint32_t kept) {
          {kept});
 }
 
+}  // namespace
+
+namespace postgres {
+
 SessionInfo read_session(Row& row) {
   SessionInfo out;
   out.id = row.id<SessionId>();
@@ -46,9 +50,25 @@ SessionInfo read_session(Row& row) {
   out.idle_until = row.time();
   return out;
 }
-constexpr std::string_view kSessionColumns = "s.session_id, micros(s.created_at), micros(s.ends_at), micros(s.idle_until)";
 
-}  // namespace
+SessionInfo insert_session(Db& db, const Account& owner, const NewSession& session, const Actor& actor) {
+  // Some of those that are over, so that they do not pile up.
+  db.run(
+      "DELETE FROM account_session WHERE session_id IN (SELECT session_id FROM account_session WHERE idle_until <= now() "
+      "ORDER BY idle_until LIMIT 100 FOR UPDATE SKIP LOCKED)");
+  static constexpr std::string_view kInsert =
+      "INSERT INTO account_session AS s (account_id, hash, ends_at, idle_until, idle_ms) VALUES ($1, decode($2, 'hex'), "
+      "now() + $3 * interval '1 millisecond', now() + least($3::bigint, $4::bigint) * interval '1 millisecond', $4) RETURNING {}";
+  const auto made = *db.first(fmt::format(kInsert, kSessionColumns),
+                              {owner.id, hex_text(session.hash), session.lifetime.count(), session.idle.count()}, read_session);
+  auto signed_in = actor;
+  signed_in.account = owner.id;
+  signed_in.by = "session " + text(made.id);
+  audit_instance(db, signed_in, account_event("login", owner, {}, {}));
+  return made;
+}
+
+}  // namespace postgres
 
 Result<SignInAttempt> PostgresStore::begin_attempt(std::string_view email, const Lockout& lockout) {
   return pool_->run(Mode::Write, "signing in", [&](Db& db) -> Result<SignInAttempt> {
@@ -106,22 +126,34 @@ Result<SessionInfo> PostgresStore::sign_in(const SignInAttempt& judged, const Ne
     const auto owner = need_account(db, id);
     forget_attempts(db, owner.email);
     if (better_hash) db.run("UPDATE account SET password_hash = $2 WHERE account_id = $1", {owner.id, *better_hash});
-    // Some of those that are over, so that they do not pile up.
-    db.run(
-        "DELETE FROM account_session WHERE session_id IN (SELECT session_id FROM account_session WHERE idle_until <= now() "
-        "ORDER BY idle_until LIMIT 100 FOR UPDATE SKIP LOCKED)");
-    static constexpr std::string_view kInsert =
-        "INSERT INTO account_session AS s (account_id, hash, ends_at, idle_until, idle_ms) VALUES ($1, decode($2, 'hex'), "
-        "now() + $3 * interval '1 millisecond', now() + least($3::bigint, $4::bigint) * interval '1 millisecond', $4) RETURNING {}";
-    const auto made = *db.first(fmt::format(kInsert, kSessionColumns),
-                                {owner.id, hex_text(session.hash), session.lifetime.count(), session.idle.count()}, read_session);
-    auto signed_in = actor;
-    signed_in.account = owner.id;
-    signed_in.by = "session " + text(made.id);
-    audit_instance(db, signed_in, account_event("login", owner, {}, {}));
-    return made;
+    return insert_session(db, owner, session, actor);
   });
 }
+
+namespace {
+
+/// Of a user, who signed in through his tenant's issuer.
+std::optional<Caller> user_of_session(Db& db, std::string_view hash, bool& note_use) {
+  static constexpr std::string_view kFind =
+      "SELECT tenant, user_id, username, source_id, session_id, micros(ends_at), note_use FROM door_user_session(decode($1, 'hex'))";
+  return db.first(kFind, {hash}, [&](Row& row) {
+    Caller caller;
+    CallingUser user;
+    user.tenant = TenantId{row.text()};
+    user.id = row.id<PrincipalId>();
+    user.name = row.text();
+    user.source = row.id<SourceId>();
+    caller.users.push_back(std::move(user));
+    CallingSession session;
+    session.id = row.id<SessionId>();
+    session.ends_at = row.time();
+    caller.session = session;
+    note_use = row.flag();
+    return caller;
+  });
+}
+
+}  // namespace
 
 Result<std::optional<Caller>> PostgresStore::find_session(std::string_view session_hash) {
   bool note_use = false;
@@ -130,7 +162,7 @@ Result<std::optional<Caller>> PostgresStore::find_session(std::string_view sessi
         "SELECT {}, s.session_id, micros(s.ends_at), (s.last_used_at < now() - interval '1 minute')::int "
         "FROM account_session s JOIN account a ON a.account_id = s.account_id "
         "WHERE s.hash = decode($1, 'hex') AND s.idle_until > now() AND a.enabled";
-    return db.first(fmt::format(kFind, kAccountColumns), {hex_text(session_hash)}, [&](Row& row) {
+    auto of_account = db.first(fmt::format(kFind, kAccountColumns), {hex_text(session_hash)}, [&](Row& row) {
       Caller caller;
       caller.account = read_account(row);
       CallingSession session;
@@ -140,9 +172,14 @@ Result<std::optional<Caller>> PostgresStore::find_session(std::string_view sessi
       note_use = row.flag();
       return caller;
     });
+    return of_account ? std::move(of_account) : user_of_session(db, hex_text(session_hash), note_use);
   });
   if (!found || !*found || !note_use) return found;
   const auto noted = pool_->run(Mode::Write, "noting a session's use", [&](Db& db) -> Result<void> {
+    if (!(*found)->users.empty()) {
+      db.number("SELECT 1 FROM (SELECT door_note_user_session(decode($1, 'hex'))) noted", {hex_text(session_hash)});
+      return {};
+    }
     db.run(
         "UPDATE account_session SET last_used_at = now(), idle_until = least(ends_at, now() + idle_ms * interval '1 millisecond') "
         "WHERE session_id = (SELECT session_id FROM account_session WHERE session_id = $1 FOR UPDATE SKIP LOCKED)",

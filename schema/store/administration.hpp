@@ -30,14 +30,15 @@ struct PageRequest {
   std::string query;          ///< ?q=: prefix of the folded name (or e-mail); empty = all
 };
 
-/// Who did it, for the audit log, and in whose right: nobody can grant what he does not hold (R75). An actor without account and service
-/// account is rosterd itself, which may; so may super admins.
+/// Who did it, for the audit log, and in whose right: nobody can grant what he does not hold (R75). An actor without account, service
+/// account and user is rosterd itself, which may; so may super admins.
 struct Actor {
   AccountId account;  ///< 0 for rosterd itself and for service accounts
   std::string by;     ///< "token tok_…", "run run_…", "setup"
   std::string ip;
   std::string request_id;
   std::optional<PrincipalId> service_account = {};  ///< in its tenant
+  std::optional<PrincipalId> user = {};             ///< in his tenant, when he has no account
 };
 
 /// An answer of a mutation with the revision it led to.

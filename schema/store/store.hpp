@@ -20,6 +20,7 @@
 #include "schema/store/accounts.hpp"
 #include "schema/store/administration.hpp"
 #include "schema/store/audit_log.hpp"
+#include "schema/store/issuers.hpp"
 #include "schema/store/scim.hpp"
 
 namespace rosterd {
@@ -223,7 +224,7 @@ enum class Force {
   Suspend,        ///< suspends what it owns; Conflict "last_admin" when no active Admin would be left (R89)
   EvenLastAdmin,  ///< suspends what it owns, whoever that is: for super admins
 };
-class Store : public Administration, public Accounts, public AuditLog, public Scim {
+class Store : public Administration, public Accounts, public IssuerSignIn, public AuditLog, public Scim {
  public:
   /// From now on no call takes longer than about this, those in progress included: they end with Unavailable, and what they had done is
   /// rolled back. For an end that waits no longer.

@@ -32,6 +32,10 @@ const std::vector<Room>& rooms() {
       {"rbac/", {"schema/core/", "schema/model/"}},
       {"daemon/sync/", {"schema/core/", "schema/model/", "schema/store/", "rbac/", connector}},
       {"daemon/http/", {"schema/core/", "schema/model/", "schema/store/", "rbac/", "daemon/sync/", connector, secrets, passwords}},
+      // Sign-in stands between the providers' side and what HTTP asks of it.
+      {"daemon/issuers/",
+       {"schema/core/", "schema/model/", "schema/store/", connector, "connectors/oidc/", "connectors/http/", "daemon/http/issuers.hpp",
+        "daemon/http/errands.hpp", secrets}},
       // Only the service names implementations.
       {"daemon/service.cpp", {"schema/", "config/", connector, "rbac/", "daemon/"}},
       {"daemon/", {"schema/core/", "schema/model/", "schema/store/", "config/", connector, "rbac/", "daemon/"}},

@@ -1,7 +1,7 @@
 # Writes a Store that has nothing: every verb of the interfaces in schema/store answers NotFound. Made from the interfaces themselves, so that
 # a new verb needs nothing here.  cmake -DINPUT=schema/store -DOUTPUT=absent_store.hpp -P absent_store.cmake
 set(all "")
-foreach(interface "accounts.hpp:class Accounts {" "administration.hpp:class Administration {" "audit_log.hpp:class AuditLog {" "scim.hpp:class Scim {" "store.hpp:class Store :")
+foreach(interface "accounts.hpp:class Accounts {" "administration.hpp:class Administration {" "issuers.hpp:class IssuerSignIn {" "audit_log.hpp:class AuditLog {" "scim.hpp:class Scim {" "store.hpp:class Store :")
   string(REGEX MATCH "^([^:]*):(.*)$" parts "${interface}")
   file(READ ${INPUT}/${CMAKE_MATCH_1} text)
   string(FIND "${text}" "${CMAKE_MATCH_2}" begin)

@@ -34,7 +34,7 @@ std::optional<std::string> DirectControl::progress(RunId) const {
   return text.empty() ? std::nullopt : std::optional(std::move(text));
 }
 
-World::World(http::HttpOptions options) : database(PrivatePostgres::shared().fresh_database()) {
+World::World(http::HttpOptions options, const MakeIssuers& make_issuers) : database(PrivatePostgres::shared().fresh_database()) {
   catalogue = rbac::Catalogue::built_in();
   store = must(PostgresStore::open({.url = database.app_url, .owner_url = database.owner_url, .judge = rbac::make_judge(catalogue)}),
                "opening the store");
@@ -43,6 +43,7 @@ World::World(http::HttpOptions options) : database(PrivatePostgres::shared().fre
   setup_secret = must(gate.open(dir.file("setup-secret")), "opening the setup gate");
   connectors::ConnectorOptions connector_options;
   connector_options.connect_timeout = std::chrono::milliseconds(500);
+  if (make_issuers) issuers = make_issuers(*this);
   server = must(http::Server::start(std::move(options), {.store = *store,
                                                          .snapshots = snapshots,
                                                          .sync = *control,
@@ -51,7 +52,8 @@ World::World(http::HttpOptions options) : database(PrivatePostgres::shared().fre
                                                          .connector_options = connector_options,
                                                          .clock = clock,
                                                          .setup = gate,
-                                                         .token_pepper = "pepper"}),
+                                                         .token_pepper = "pepper",
+                                                         .issuers = issuers.get()}),
                 "starting the server");
   server->set_ready(true);
 }

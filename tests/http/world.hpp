@@ -46,7 +46,9 @@ struct Person {
 
 class World {
  public:
-  explicit World(http::HttpOptions options = {});
+  /// What signs in through issuers, of the world it is in; borrowed from it.
+  using MakeIssuers = std::function<std::unique_ptr<http::Issuers>(World&)>;
+  explicit World(http::HttpOptions options = {}, const MakeIssuers& make_issuers = {});
   ~World();
   /// The one most tests share; each takes a tenant of its own.
   static World& shared();
@@ -77,6 +79,7 @@ class World {
   TempDir dir;
   std::string setup_secret;
   std::string root_token, root_email = "root@example.org";
+  std::unique_ptr<http::Issuers> issuers;
   std::unique_ptr<http::Server> server;
 
  private:

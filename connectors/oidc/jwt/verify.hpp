@@ -18,6 +18,8 @@ struct Token {
 /// Errors as take_apart, and "wrong_issuer" for a token that names none.
 [[nodiscard]] Result<Token> read(std::string_view token);
 
+/// Algorithm, key and signature alone.
+[[nodiscard]] Result<void> check_signature(const Jws& jws, const std::vector<Algorithm>& allowed, const KeySet& keys);
 /// Algorithm, key, signature, claims, in this order (protocols.md C). Every error is Unauthorized with a reason as its slug; "unknown_key"
 /// means that the set has no key of the token's kid (or none that fits), so that it may be worth fetching the set again.
 [[nodiscard]] Result<Claims> verify(Token token, const Policy& policy, const KeySet& keys, TimePoint now);
