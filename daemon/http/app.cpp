@@ -428,6 +428,37 @@ Result<bool> Call::query_flag(std::string_view name) const {
   return fail(Errc::InvalidInput, "{}: must be true or false", name);
 }
 
+Result<void> may_still(App& app, const std::string& token_hash, bool session, const TenantId& tenant, std::string_view permission,
+                       std::string_view action) {
+  const TokenLookup token{.hash = token_hash, .session = session, .hit = app.callers.find(token_hash)};
+  auto caller = token.hit && token.hit->fresh ? Result<std::shared_ptr<const Caller>>(token.hit->value) : ask_for_caller(app, token);
+  if (!caller) return fail(caller.error());
+  if (const auto ready = may_act(**caller); !ready) return fail(ready.error());
+  const Request request;
+  const Target target;
+  Call call{.app = app,
+            .request = request,
+            .target = target,
+            .request_id = {},
+            .params = {},
+            .caller = caller->get(),
+            .tenant = tenant,
+            .self = {},
+            .published = {}};
+  if (tenant.value.empty()) {
+    if (!call.super_admin()) return fail(Errc::Forbidden, "this needs a super admin");
+    return {};
+  }
+  const auto place = standing(app, tenant, **caller);
+  if (!place) return fail(place.error());
+  if (!place->exists || (!place->self && !call.super_admin())) return fail(no_such_tenant());
+  call.self = place->self;
+  const auto held = call.holds(permission, action);
+  if (!held) return fail(held.error());
+  if (!*held) return fail(Errc::Forbidden, "this needs {} {} in the tenant", permission, action);
+  return {};
+}
+
 std::string right_of(const Route& route) {
   switch (route.access) {
     case Access::Open:

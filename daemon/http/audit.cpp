@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "daemon/http/handlers.hpp"
+#include "daemon/http/identity.hpp"
 #include "daemon/http/render.hpp"
 #include "schema/core/text.hpp"
 
@@ -105,10 +106,11 @@ void add_line(std::string& out, const AuditEntry& entry) {
   out += "\r\n";
 }
 
-/// Pages of the log, one after the other, as long as somebody takes them.
+/// Pages of the log, one after the other, as long as somebody takes them and may have them.
 class Export {
  public:
-  Export(App& app, std::optional<TenantId> tenant, Ask ask) : app_(app), tenant_(std::move(tenant)), ask_(std::move(ask)) {
+  Export(App& app, std::optional<TenantId> tenant, Ask ask, const TokenLookup& caller)
+      : app_(app), tenant_(std::move(tenant)), ask_(std::move(ask)), caller_(caller.hash), session_(caller.session) {
     page_.limit = kPiece;
   }
 
@@ -119,6 +121,10 @@ class Export {
       std::this_thread::sleep_for(kNoThread);
       return true;
     }
+    // A peer who reads slowly would otherwise read on for hours after his right has ended.
+    if (begun_)
+      if (const auto may = may_still(app_, caller_, session_, tenant_.value_or(TenantId{}), "AUDITLOG", "READ"); !may)
+        return fail(may.error(), "exporting the audit log");
     const auto found = app_.services.store.audit(tenant_, ask_.filter, page_);
     if (!found) return fail(found.error(), "exporting the audit log");
     if (!begun_ && ask_.format == Format::Csv) piece += kHeader;
@@ -139,6 +145,8 @@ class Export {
   App& app_;
   std::optional<TenantId> tenant_;
   Ask ask_;
+  std::string caller_;  ///< the hash of his token
+  bool session_;
   PageRequest page_;
   bool begun_ = false;
 };
@@ -153,12 +161,14 @@ Result<Reply> audit_of(Call& call, const std::optional<TenantId>& tenant) {
     if (!found) return fail(found.error());
     return ok(list(*found, [](const AuditEntry& entry) { return to_json(entry); }));
   }
+  const auto caller = look_up_request(call.app, call.request);
+  if (!caller) return fail(caller.error());
   Reply out;
   const bool csv = ask->format == Format::Csv;
   out.content_type = csv ? "text/csv; charset=utf-8; header=present" : "application/jsonl";
   out.headers.emplace_back("Content-Disposition", fmt::format("attachment; filename=\"audit{}{}.{}\"", tenant ? "-" : "",
                                                               tenant ? tenant->value : "", csv ? "csv" : "jsonl"));
-  const auto pieces = std::make_shared<Export>(call.app, tenant, std::move(*ask));
+  const auto pieces = std::make_shared<Export>(call.app, tenant, std::move(*ask), *caller);
   out.stream = [pieces](std::string& piece) { return pieces->next(piece); };
   return out;
 }

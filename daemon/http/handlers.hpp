@@ -40,6 +40,7 @@ Result<Reply> create_invitation(Call& call);
 Result<Reply> get_invitation(Call& call);
 Result<Reply> delete_invitation(Call& call);
 Result<Reply> accept_invitation(Call& call);
+Result<Reply> show_invite_page(Call& call);
 
 Result<Reply> list_tenants(Call& call);  // tenants.cpp
 Result<Reply> create_tenant(Call& call);

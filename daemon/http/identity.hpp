@@ -54,4 +54,9 @@ struct StandingLookup {
 [[nodiscard]] StandingLookup look_up_standing(App& app, const TenantId& tenant, AccountId account);
 [[nodiscard]] Result<Standing> ask_for_standing(App& app, const StandingLookup& place);
 
+/// For answers that take long, and last longer than the right to them may: whether that caller still is one and still holds the pair in the
+/// tenant, or, without a tenant, is a super admin.
+[[nodiscard]] Result<void> may_still(App& app, const std::string& token_hash, bool session, const TenantId& tenant,
+                                     std::string_view permission, std::string_view action);
+
 }  // namespace rosterd::http

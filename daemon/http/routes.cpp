@@ -18,6 +18,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/version", Open, {}, {}, version},
     {"GET", "/metrics", Open, {}, {}, metrics},
     {"GET", "/openapi.json", Open, {}, {}, openapi},
+    {"GET", "/invite", Open, {}, {}, show_invite_page},
     {"POST", "/v1/setup", Open, {}, {}, set_up},
     {"POST", "/v1/login", Open, {}, {}, log_in},
     {"GET", "/v1/login/oidc/instance", Open, {}, {}, begin_instance_login, "return_to link"},

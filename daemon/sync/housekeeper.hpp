@@ -1,7 +1,7 @@
 #pragma once
 // What nobody asks for and somebody must look after: ages of complete reads go in and a word to the log comes out when a source becomes
-// overdue (S51); a retention goes in and history older than that goes (R108); bindings that have expired are noticed (R38). Runs and their
-// leases are the scheduler's business.
+// overdue (S51); a retention goes in and history older than that goes (R108), and with it sessions that are over; bindings that have
+// expired are noticed (R38). Runs and their leases are the scheduler's business.
 
 #include <set>
 #include <string>
@@ -35,7 +35,7 @@ class Housekeeper {
   [[nodiscard]] Result<void> look();
   /// Notices expired bindings, until nothing is left or `stop` is requested. Gives how many.
   [[nodiscard]] Result<std::uint64_t> sweep(const std::stop_token& stop = {});
-  /// Forgets what is older than the retention, piece by piece until nothing is left or `stop` is requested.
+  /// Forgets what is older than the retention, and sessions that are over, piece by piece until nothing is left or `stop` is requested.
   [[nodiscard]] Result<Forgotten> forget(const std::stop_token& stop = {});
 
  private:

@@ -224,7 +224,7 @@ class Reading {
         "r.source_name, a.actor, a.ip, a.request_id, a.action, a.object_type, a.object_id, a.object_name, a.before, a.after, a.epoch, "
         "a.revision, a.fits::int FROM ("
         "  SELECT l.*, ($10::text IS NULL OR l.object_type = $10) AND ($11::text IS NULL OR l.action = $11) AND "
-        "         ($12::text IS NULL OR l.object_id = $12 COLLATE \"C\" OR l.about_id = $12) IS TRUE AS fits "
+        "         ($12::text IS NULL OR l.object_id = $12 COLLATE \"C\" OR l.about_id = $12{purged}) IS TRUE AS fits "
         "  FROM {from} AND (($4::bigint IS NULL AND $15::bigint IS NULL) OR l.account_id = $4 OR l.user_id = $15) AND ($5::bigint IS NULL "
         "OR l.service_account_id = $5) "
         "  AND ($6::bigint IS NULL OR (l.run_id = $6 AND l.account_id IS NULL)) "
@@ -241,11 +241,20 @@ class Reading {
     const auto& filter = wanted_.filter;
     const auto given = [](const std::string& text) { return text.empty() ? Value(std::nullopt) : Value(text); };
     std::vector<Found> out;
-    db_.each(fmt::format(kRows, fmt::arg("from", from)),
+    const auto purged = wanted_.changes.principal ? " OR " + names_purged("l", *wanted_.changes.principal) : std::string();
+    db_.each(fmt::format(kRows, fmt::arg("from", from), fmt::arg("purged", purged)),
              {number(), above, up_to, wanted_.account, wanted_.service, wanted_.run, wanted_.rosterd, filter.since, filter.until,
               given(filter.type), given(filter.action), given(filter.object), wanted_.into_runs, how_many, wanted_.user},
              [&](Row& row) { out.push_back(read_found(row)); });
     return out;
+  }
+
+  /// Whether a row of the sweep has the principal in its list.
+  static std::string names_purged(std::string_view row, PrincipalId id) {
+    return fmt::format(
+        "({0}.action = 'purged' AND {0}.object_type = 'principal' AND CASE WHEN {0}.action = 'purged' THEN {0}.after::jsonb -> 'ids' @> "
+        "'{1}' END)",
+        row, id.value);
   }
 
   /// Rows that name the object, and those of runs that may have touched it: each through an index, but for packs, which have none.
@@ -262,7 +271,9 @@ class Reading {
       runs = fmt::format("SELECT run_id FROM run_change WHERE tenant_id = $1 AND binding_id = {}", changes.binding->value);
     return fmt::format(
         "l.audit_id IN (SELECT audit_id FROM audit WHERE tenant_id = $1 AND object_id = $12 COLLATE \"C\" "
-        "UNION SELECT audit_id FROM audit WHERE tenant_id = $1 AND about_id = $12{})",
+        "UNION SELECT audit_id FROM audit WHERE tenant_id = $1 AND about_id = $12{}{})",
+        changes.principal ? " UNION SELECT p.audit_id FROM audit p WHERE p.tenant_id = $1 AND " + names_purged("p", *changes.principal)
+                          : "",
         runs.empty() || !wanted_.into_runs
             ? ""
             : fmt::format(" UNION SELECT o.audit_id FROM ({}) t JOIN audit o ON o.tenant_id = $1 AND o.run_id = t.run_id AND o.action = "

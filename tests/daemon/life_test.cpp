@@ -69,6 +69,20 @@ TEST(Life, StartsServesReloadsAndStopsOnItsEmbeddedPostgres) {
   EXPECT_THAT(daemon.notify.next_with("READY=1"), HasSubstr("STATUS=serving 0 tenants"));
   EXPECT_THAT(daemon.log(), AllOf(HasSubstr("config.needs_restart setting=sync.workers"),
                                   HasSubstr("config.reloaded changed=sync.allowed_networks,log.level")));
+  // limits count from the next request on, for callers who are known already, too
+  for (int i = 0; i < 8; ++i) EXPECT_THAT(daemon.get("/version"), StartsWith("200 "));
+  daemon.configure("", "rate_limit = \"1/s burst 2\"");
+  daemon.process().kill(SIGHUP);
+  EXPECT_FALSE(daemon.notify.next_with("READY=1").empty());
+  EXPECT_THAT(daemon.log(), HasSubstr("server.rate_limit"));
+  std::string limited;
+  for (int i = 0; i < 8 && !limited.starts_with("429 "); ++i) limited = daemon.get("/version");
+  EXPECT_THAT(limited, StartsWith("429 "));
+  EXPECT_THAT(daemon.get("/healthz"), StartsWith("200 ")) << "whoever watches over it is not limited";
+  daemon.configure("");
+  daemon.process().kill(SIGHUP);
+  EXPECT_FALSE(daemon.notify.next_with("READY=1").empty());
+  EXPECT_THAT(daemon.get("/version"), StartsWith("200 "));
   daemon.configure("[log]\nlevel = \"loud\"");
   daemon.process().kill(SIGHUP);
   EXPECT_FALSE(daemon.notify.next_with("READY=1").empty());

@@ -462,5 +462,28 @@ TEST_F(Administration, ABindingOfASourceIsNotDeletedByTheApi) {
   EXPECT_TRUE(may("user:ada", "FLOW", "READ")) << "the end of one leaves the other";
 }
 
+// A change waits for the snapshot that has it, and not for ever: it is committed, and saying so late or never would only have it tried
+// again.
+TEST(OwnWrites, AreAnsweredThoughTheirSnapshotDoesNotCome) {
+  World world;
+  world.set_up();
+  const auto tenant = world.tenant();
+  world.control->asleep = true;
+  const auto begun = std::chrono::steady_clock::now();
+  const auto made = world.root().post("/v1/tenants/" + tenant + "/users", {{"username", "ada"}});
+  const auto took = std::chrono::steady_clock::now() - begun;
+  EXPECT_EQ(made.status, 201) << made.text;
+  EXPECT_FALSE(made.header("rosterd-revision").empty()) << "with it a check can be made certain";
+  EXPECT_GE(took, std::chrono::milliseconds(250)) << "as long as a usual update takes, and much more";
+  EXPECT_LT(took, std::chrono::seconds(15));
+  const auto check = "/v1/tenants/" + tenant + "/check?subject=user%3Aada&permission=FLOW&action=READ";
+  EXPECT_EQ(world.root().get(check).body["reason"], "denied_unknown_subject") << "the old snapshot still answers";
+  EXPECT_EQ(world.root().get(check, {{"Rosterd-Min-Revision", made.header("rosterd-revision")}}).code(), "not_yet_at_revision");
+  world.control->asleep = false;
+  const auto next = world.root().post("/v1/tenants/" + tenant + "/users", {{"username", "bob"}});
+  EXPECT_EQ(next.status, 201);
+  EXPECT_NE(world.root().get(check).body["reason"], "denied_unknown_subject");
+}
+
 }  // namespace
 }  // namespace rosterd::test

@@ -1,8 +1,10 @@
 // The audit log over HTTP: who may read it, what its filters and formats give, and what never stands in it.
+#include <functional>
 #include <set>
 #include <sstream>
 
 #include "daemon/http/token.hpp"
+#include "tests/http/sockets.hpp"
 #include "tests/http/world.hpp"
 
 namespace rosterd::test {
@@ -178,6 +180,42 @@ TEST_F(AuditApi, NoSecretThatWasEverUsedStandsInTheLog) {  // R55: R106:
       }
       EXPECT_EQ(whole.find("sealed"), std::string::npos) << "not even sealed";
     }
+}
+
+TEST_F(AuditApi, AnExportEndsWithTheRightToIt) {  // R109:
+  // Three pieces, each more than the kernel takes from us for a peer who does not read.
+  (void)PrivatePostgres::shared().query(
+      world.database, fmt::format("INSERT INTO rosterd.audit (tenant_id, tenant, action, after) SELECT tenant_id, id, 'noise', "
+                                  "to_json(repeat('x', 20000))::text FROM rosterd.tenant, generate_series(1, 2500) WHERE id = '{}'",
+                                  tenant));
+  const auto export_by = [&](const Person& person, const std::function<void()>& meanwhile) {
+    const Wire wire(world.server->port(), 4096);
+    EXPECT_TRUE(wire.send(fmt::format(
+        "GET {}/audit?format=csv HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n", base, person.token)));
+    auto got = wire.read_until("noise", 20'000);
+    meanwhile();
+    got += wire.read_all(20'000);
+    return std::pair(count_of(",noise,", got), got.ends_with("0\r\n\r\n"));
+  };
+  const auto reader = world.person("reader");
+  ASSERT_EQ(world.root().post(base + "/roles", {{"name", "Auditor"}, {"permissions", {{"AUDITLOG", {"READ"}}}}}).status, 201);
+  const auto made = world.root().post(base + "/users", {{"account", text(reader.account)}});
+  ASSERT_EQ(made.status, 201) << made.text;
+  const auto bound =
+      world.root().post(base + "/bindings", {{"role", "Auditor"}, {"principal", "user:" + made.body["id"].get<std::string>()}});
+  ASSERT_EQ(bound.status, 201) << bound.text;
+  EXPECT_EQ(export_by(reader, [] {}), std::pair(std::size_t{2500}, true));
+  const auto [without_right, whole] =
+      export_by(reader, [&] { EXPECT_EQ(world.root().del(base + "/bindings/" + bound.body["id"].get<std::string>()).status, 204); });
+  EXPECT_LT(without_right, 2500u);
+  EXPECT_FALSE(whole) << "cut off, so that nobody takes it for all";
+
+  const auto admin = world.person("admin");
+  ASSERT_EQ(world.root().put("/v1/accounts/" + text(admin.account) + "/super-admin", json::object()).status, 200);
+  const auto [without_account, all] =
+      export_by(admin, [&] { EXPECT_EQ(world.root().patch("/v1/accounts/" + text(admin.account), {{"enabled", false}}).status, 200); });
+  EXPECT_LT(without_account, 2500u);
+  EXPECT_FALSE(all);
 }
 
 }  // namespace

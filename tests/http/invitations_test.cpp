@@ -1,6 +1,7 @@
 // Invitations to a tenant (rbac.md R93, R94, and R79 at both ends).
 #include <gmock/gmock.h>
 
+#include <optional>
 #include <thread>
 
 #include "tests/http/sign_in_world.hpp"
@@ -212,6 +213,73 @@ TEST_F(Invited, TwoAcceptancesAtOnceMakeOneUser) {
     for (int i = 0; i < 4; ++i) both.emplace_back([&] { done += accept(world.as(bob), token).status == 200 ? 1 : 0; });
   }
   EXPECT_EQ(done, 1);
+}
+
+// ---- the page behind the link ----------------------------------------------------------------------------------------------------------
+
+TEST_F(Invited, R93TheLinkLeadsToAPageThatAsksNobodyElse) {
+  const auto page = world.nobody().get("/invite");
+  ASSERT_EQ(page.status, 200) << page.text;
+  EXPECT_EQ(page.header("content-type"), "text/html; charset=utf-8");
+  EXPECT_EQ(page.header("cache-control"), "no-store");
+  EXPECT_EQ(page.header("referrer-policy"), "no-referrer");
+  const auto policy = page.header("content-security-policy");
+  EXPECT_EQ(policy.rfind("default-src 'none'; script-src 'nonce-", 0), 0u) << policy;
+  EXPECT_EQ(policy.find("unsafe"), std::string::npos) << policy;
+  const auto nonce = policy.substr(policy.find("'nonce-") + 7, 32);
+  EXPECT_NE(page.text.find("<script nonce=\"" + nonce + "\">"), std::string::npos);
+  EXPECT_NE(page.text.find("<style nonce=\"" + nonce + "\">"), std::string::npos);
+  EXPECT_EQ(page.text.find("@NONCE@"), std::string::npos);
+  for (const char* outside : {"http:", "https:", " src=", " href=", "@import", "url(", "<link", "style=\"", "innerHTML"})
+    EXPECT_EQ(page.text.find(outside), std::string::npos) << outside;
+  EXPECT_NE(world.nobody().get("/invite").header("content-security-policy"), policy) << "each answer has its own nonce";
+}
+
+/// What a person sees who opens the link of an invitation and fills in the page; nothing without Node.
+std::optional<json> filled_in(const World& world, const std::string& fragment, const json& fields) {
+  if (run({"node", "--version"}).status != 0) return std::nullopt;
+  const auto ran = run({"node", std::string(ROSTERD_SOURCE_DIR) + "/tests/http/invite_page.cjs",
+                        fmt::format("http://127.0.0.1:{}", world.server->port()), fragment, fields.dump()});
+  EXPECT_EQ(ran.status, 0) << ran.output;
+  return json::parse(ran.output, nullptr, false);
+}
+
+TEST_F(Invited, R94WhoOpensTheLinkAcceptsThereWithAPasswordOfHisOwn) {
+  const auto email = fmt::format("page.{}@people.example", tenant);
+  const auto made = invite(email, {{"roles", json::array({{{"role", "Viewer"}}})}});
+  const auto link = made.body["link"].get<std::string>();
+  const auto fragment = link.substr(link.find('#'));
+  auto seen = filled_in(world, fragment, {{"who", "new"}, {"password", "weak"}});
+  if (!seen) GTEST_SKIP() << "needs node (package nodejs)";
+  EXPECT_EQ((*seen)["done"], false);
+  EXPECT_NE((*seen)["said"].get<std::string>().find("password"), std::string::npos) << seen->dump();
+  seen = filled_in(world, fragment, {{"who", "new"}, {"password", kGood}, {"first_name", "Paige"}});
+  EXPECT_EQ((*seen)["done"], true) << seen->dump();
+  EXPECT_EQ((*seen)["address"], "/invite") << "the token does not stay in the address bar";
+  EXPECT_EQ((*seen)["password"], "");
+  EXPECT_EQ((*seen)["requests"], json::array({"v1/invitations/accept"}));
+  EXPECT_EQ(world.as(world.signed_in(email)).get(base).status, 200);
+  EXPECT_EQ(reason(email, "permission=FLOW&action=READ"), "allowed_binding");
+  seen = filled_in(world, fragment, {{"who", "new"}, {"password", kGood}});
+  EXPECT_EQ((*seen)["done"], false) << "once";
+}
+
+TEST_F(Invited, R94WhoOpensTheLinkAcceptsThereWithTheAccountHeHas) {
+  const auto email = world.somebody("joan");
+  const auto fragment = "#" + token_of(invite(email));
+  auto seen = filled_in(world, fragment, {{"who", "known"}, {"email", email}, {"password", kOther}});
+  if (!seen) GTEST_SKIP() << "needs node (package nodejs)";
+  EXPECT_EQ((*seen)["done"], false);
+  seen = filled_in(world, fragment, {{"who", "known"}, {"email", email}, {"password", kGood}});
+  EXPECT_EQ((*seen)["done"], true) << seen->dump();
+  EXPECT_EQ((*seen)["requests"], json::array({"v1/login", "v1/invitations/accept", "v1/logout"}));
+  EXPECT_EQ(world.as(world.signed_in(email)).get(base).status, 200);
+}
+
+TEST_F(Invited, ALinkThatWasCutOffShowsNoForm) {
+  const auto seen = filled_in(world, "#rsi_abc", json::object());
+  if (!seen) GTEST_SKIP() << "needs node (package nodejs)";
+  EXPECT_EQ((*seen)["shown"], false);
 }
 
 }  // namespace

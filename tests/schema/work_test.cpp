@@ -329,6 +329,12 @@ TEST_F(WorkTest, ADeletedSourcesObjectsAreSuspendedAndPurgedAfterThirtyDays) {
   EXPECT_EQ(sql("SELECT count(*) FROM rosterd.membership"), "0");
   EXPECT_GT(must(store->tenant(acme)).revision, before);
   EXPECT_TRUE(must(store->linked_user(acme, admin)).has_value()) << "local people are nobody's to purge";
+  for (const auto& tenant : {std::optional(acme), std::optional<TenantId>()}) {
+    const auto history = must(store->audit(tenant, {.object = text(PrincipalType::User, ada)}, {})).items;
+    ASSERT_FALSE(history.empty());
+    EXPECT_EQ(history.front().action, "purged") << "what became of her is told, too";
+  }
+  EXPECT_THAT(must(store->audit(acme, {.object = text(PrincipalType::User, next_id())}, {})).items, testing::IsEmpty());
 }
 
 TEST_F(WorkTest, DeletingASourceDoesNotTakeTheLastAdminAlongUnlessTold) {

@@ -115,6 +115,17 @@ TEST_F(HousekeeperTest, HistoryOlderThanTheRetentionGoesByItself) {
   EXPECT_THAT(said(), IsEmpty());
 }
 
+// R67:
+TEST_F(HousekeeperTest, SessionsThatAreOverGoThoughNobodySignsInAnyMore) {
+  sql("INSERT INTO rosterd.account_session (account_id, hash, ends_at, idle_until, idle_ms) SELECT account_id, sha256(n::text::bytea), "
+      "now() + interval '1 day', now() + interval '1 hour' * (n - 5), 1000 FROM rosterd.account, generate_series(1, 9) n WHERE email = "
+      "(SELECT min(email) FROM rosterd.account)");
+  sync::Housekeeper housekeeper(*store, clock, {.at_once = 2});
+  EXPECT_TRUE(must(housekeeper.forget()).is_nothing());
+  EXPECT_EQ(sql("SELECT count(*) FROM rosterd.account_session WHERE idle_until <= now()"), "0");
+  EXPECT_EQ(sql("SELECT count(*) FROM rosterd.account_session"), "4") << "the others live on";
+}
+
 TEST_F(HousekeeperTest, ItsThreadDoesBothAndStopsAtOnce) {
   make_source(acme, "corp");
   read_completely();
