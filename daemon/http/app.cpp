@@ -75,6 +75,13 @@ Result<std::optional<Reply>> authenticate(Call& call, std::shared_ptr<const Call
 
 bool answers_from_memory(const Route& route);
 
+Result<Standing> known_standing(App& app, const TenantId& tenant, const Caller& caller) {
+  if (const auto fixed = standing_without_account(caller, tenant)) return *fixed;
+  const auto place = look_up_standing(app, tenant, caller.account.id);
+  if (place.hit && place.hit->fresh) return place.hit->value;
+  return ask_for_standing(app, place);
+}
+
 Result<Standing> standing(Call& call, const TenantId& tenant, const Route& route) {
   auto& app = call.app;
   const auto& caller = *call.caller;
@@ -83,10 +90,7 @@ Result<Standing> standing(Call& call, const TenantId& tenant, const Route& route
     if (answers_from_memory(route) && !(slot = app.waiting.take())) return fail(no_thread_to_wait());
     return join_tenant(app, call.request.headers.authorization, caller, tenant, call.actor());
   }
-  if (const auto fixed = standing_without_account(caller, tenant)) return *fixed;
-  const auto place = look_up_standing(app, tenant, caller.account.id);
-  if (place.hit && place.hit->fresh) return place.hit->value;
-  return ask_for_standing(app, place);
+  return known_standing(app, tenant, caller);
 }
 
 /// AuthZEN's paths: what rosterd does not know is ignored there, and whole-request errors are 400 (check-api.md A2, A3).
@@ -431,7 +435,9 @@ Result<bool> Call::query_flag(std::string_view name) const {
 Result<void> may_still(App& app, const std::string& token_hash, bool session, const TenantId& tenant, std::string_view permission,
                        std::string_view action) {
   const TokenLookup token{.hash = token_hash, .session = session, .hit = app.callers.find(token_hash)};
-  auto caller = token.hit && token.hit->fresh ? Result<std::shared_ptr<const Caller>>(token.hit->value) : ask_for_caller(app, token);
+  // The token of an issuer's user cannot be asked for again without its text: what was known of it last counts.
+  const bool known = token.hit && (token.hit->fresh || !token.hit->value->users.empty());
+  auto caller = known ? Result<std::shared_ptr<const Caller>>(token.hit->value) : ask_for_caller(app, token);
   if (!caller) return fail(caller.error());
   if (const auto ready = may_act(**caller); !ready) return fail(ready.error());
   const Request request;
@@ -449,7 +455,7 @@ Result<void> may_still(App& app, const std::string& token_hash, bool session, co
     if (!call.super_admin()) return fail(Errc::Forbidden, "this needs a super admin");
     return {};
   }
-  const auto place = standing(app, tenant, **caller);
+  const auto place = known_standing(app, tenant, **caller);
   if (!place) return fail(place.error());
   if (!place->exists || (!place->self && !call.super_admin())) return fail(no_such_tenant());
   call.self = place->self;

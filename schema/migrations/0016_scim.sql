@@ -194,8 +194,8 @@ BEGIN
   EXECUTE format('GRANT USAGE ON SCHEMA rosterd TO %I', app);
   EXECUTE format('GRANT USAGE ON SEQUENCE account_seq, token_seq, tenant_seq, tenant_epoch_seq, role_seq, binding_seq, source_seq, run_seq, audit_seq, '
                  'session_seq, invitation_seq TO %I', app);
-  EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON account, account_token, account_session, sign_in_attempt, tenant, tenant_user, tenant_group, '
-                 'service_account, service_account_token, membership, role, binding, invitation, source, source_state, source_lease, source_token, scim_resource, scim_allowance, run TO %I', app);
+  EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON account, account_token, account_session, account_identity, sign_in_attempt, tenant, tenant_user, tenant_group, '
+                 'service_account, service_account_token, user_session, membership, role, binding, invitation, source, source_state, source_lease, source_token, scim_resource, scim_allowance, run TO %I', app);
   EXECUTE format('GRANT SELECT, INSERT, UPDATE ON instance_fact TO %I', app);
   EXECUTE format('GRANT SELECT, INSERT ON run_change, run_change_pack, audit TO %I', app);
   EXECUTE format('GRANT SELECT ON audit_change, run_change_whole, schema_migration TO %I', app);
