@@ -537,6 +537,17 @@ TEST_F(StageTest, ADryRunMovesNeitherCursorNorLastRead) {
   EXPECT_EQ(must(store->changes(acme, work.run.id, {})).items.size(), 1u);
 }
 
+TEST_F(StageTest, AReadOfChangesIsNoFullRead) {
+  auto end = ended(Outcome::Unchanged);
+  end.complete = true;
+  end.cursor = "c1";
+  end.cursor_kind = "admin_events";
+  ASSERT_OK(stage(claim())->keep(end));
+  const auto state = must(store->source_state(acme, source.id));
+  EXPECT_EQ(state.cursor, "c1");
+  EXPECT_FALSE(state.last_complete_read.has_value()) << "the next full read is due as before";
+}
+
 TEST_F(StageTest, AnApprovedPlanIsReplacedByWhatWasApplied) {
   auto work = claim();
   auto plan = stage(work);
