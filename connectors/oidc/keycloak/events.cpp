@@ -13,6 +13,7 @@ using Json = nlohmann::json;
 
 constexpr std::int64_t kOverlap = 300'000;     // ms: an event is stamped before it is committed, and the nodes of a cluster differ
 constexpr std::uint64_t kMostEvents = 50'000;  // beyond that, a full read is no more work
+constexpr std::size_t kMostKnown = 100;        // ids a cursor holds
 constexpr std::uint64_t kUsersPerPage = 40;    // asking for one costs about so much of a page
 
 // What people do to themselves that shows in their record.
@@ -47,11 +48,14 @@ Mark mark_of(const Json& event) {
 
 struct Marks {
   Mark admin, user;
+  /// Admin events that were in the log when the mark was made, and not long before it: what they changed has been read.
+  std::set<std::string> known = {};
 };
 Cursor cursor_of(const Marks& marks) {
   return {Json{{"v", 1},
                {"admin", {{"time", marks.admin.time}, {"event", marks.admin.event}}},
-               {"user", {{"time", marks.user.time}, {"event", marks.user.event}}}}
+               {"user", {{"time", marks.user.time}, {"event", marks.user.event}}},
+               {"known", marks.known}}
               .dump(-1, ' ', false, Json::error_handler_t::replace)};
 }
 std::optional<Marks> marks_of(const Cursor& cursor) {
@@ -67,6 +71,9 @@ std::optional<Marks> marks_of(const Cursor& cursor) {
   };
   Marks out{.admin = mark("admin"), .user = mark("user")};
   if (out.admin.event.empty() || out.user.event.empty()) return std::nullopt;
+  if (const auto known = json.find("known"); known != json.end() && known->is_array())
+    for (const auto& event : *known)
+      if (event.is_string()) out.known.insert(event.get<std::string>());
   return out;
 }
 
@@ -140,6 +147,23 @@ Result<void> each_since(Api& api, const std::string& log, const Mark& mark, std:
   return fail(Errc::CursorExpired, "more than {} events since the last read", kMostEvents);
 }
 
+/// What Marks::known says. Of too many, those count that would make everything be read again.
+Result<std::set<std::string>> known_at(Api& api, const Realm& realm, const Mark& mark) {
+  std::set<std::string> all, heavy;
+  const auto walked = each_since(api, admin_log(realm), mark, realm.page_size(), [&](const Json& event) {
+    const auto one = mark_of(event);
+    if (one.time > mark.time) return;
+    Changes changes;
+    note_admin_event(event, changes);
+    if (!changes.everything.empty()) heavy.insert(one.event);
+    all.insert(one.event);
+  });
+  if (!walked) return fail(walked.error());
+  if (all.size() <= kMostKnown) return all;
+  while (heavy.size() > kMostKnown) heavy.erase(heavy.begin());
+  return heavy;
+}
+
 }  // namespace
 
 void note_admin_event(const Json& event, Changes& changes) {
@@ -188,12 +212,17 @@ Result<Position> position(Api& api, const Realm& realm) {
   if (!admin) return fail(admin.error());
   const auto user = newest(api, user_log(realm));
   if (!user) return fail(user.error());
-  if (!*admin)
-    out.why_none = "the log of admin events is empty as yet, or may not be read";
-  else if (!*user)
-    out.why_none = "the log of user events is empty as yet, or may not be read";
+  if (!*admin || !*user) {
+    out.why_none = fmt::format("the log of {} events is empty as yet, or may not be read", *admin ? "user" : "admin");
+    return out;
+  }
+  auto known = known_at(api, realm, **admin);
+  if (known)
+    out.cursor = cursor_of({.admin = **admin, .user = **user, .known = std::move(*known)});
+  else if (known.error().code == Errc::CursorExpired)
+    out.why_none = known.error().what;
   else
-    out.cursor = cursor_of({.admin = **admin, .user = **user});
+    return fail(known.error());
   return out;
 }
 
@@ -316,8 +345,10 @@ Result<FeedEnd> read_changes(Api& api, const Realm& realm, const Cursor& from, F
   if (!now) return fail(now.error(), "reading events");
   if (now->cursor.value.empty()) return fail(Errc::CursorExpired, "{}", now->why_none);
   Changes changes;
-  if (auto ok =
-          each_since(api, admin_log(realm), marks->admin, realm.page_size(), [&](const Json& event) { note_admin_event(event, changes); });
+  if (auto ok = each_since(api, admin_log(realm), marks->admin, realm.page_size(),
+                           [&](const Json& event) {
+                             if (!marks->known.contains(mark_of(event).event)) note_admin_event(event, changes);
+                           });
       !ok)
     return fail(ok.error(), "reading admin events");
   if (auto ok =

@@ -4,7 +4,8 @@
 // provider; where that is not so, there is no position and every read is a full one.
 //
 // A position is the newest event of each log. The next read must find both again: a log that was emptied, or has forgotten so much, shows
-// it by that. Times are the server's own, so that clocks need not agree.
+// it by that. Times are the server's own, so that clocks need not agree; events may appear a little late, so that the last five minutes are
+// read twice, but for the events that were seen.
 //
 //   USER                   users/{id}…              read that user; DELETE: gone
 //   GROUP_MEMBERSHIP       users/{id}/groups/{id}   read that user and that group with all its members

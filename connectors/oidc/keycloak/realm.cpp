@@ -9,8 +9,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Larger pages cost Keycloak nothing and save it the rows it skips; see docs/providers.md for what was measured.
-constexpr std::uint32_t kPageSize = 1000;
+// Keycloak reads past every row before the offset: 5,000 users took 3.4 s in pages of 100, 1.7 of 500, 1.0 of 1000, 0.7 of 2000.
+constexpr std::uint32_t kPageSize = 2000;
 // The parameters of /users that /users/count and an exact user name understand beside them.
 constexpr std::string_view kFilters[] = {"q", "enabled", "emailVerified"};
 
