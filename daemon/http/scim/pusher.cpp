@@ -23,7 +23,7 @@ Result<Known> ask(App& app, const std::string& hash) {
 }
 
 Result<Known> find(App& app, const std::string& hash) {
-  const auto asked = Steady::now();
+  const auto asked = app.pushers.asking();
   auto known = ask(app, hash);
   if (!known) return fail(known.error(), "looking up the source's token");
   if (!*known) {
