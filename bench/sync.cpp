@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdio>
 #include <fstream>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
@@ -92,11 +93,11 @@ class Daemon {
         "[\"127.0.0.0/8\"]\n[setup]\ncredential_file = \"{}\"\n[database.embedded.settings]\n{}",
         port_, dir_.file("state"), dir_.write("first-admin", credential),
         settings + (options.keep_log ? "[log]\nlevel = \"debug\"\n" : ""));
-    process_.emplace(test::Argv{options.rosterd, "--config", dir_.write("rosterd.toml", config)},
-                     test::ProcessOptions{.output = dir_.file("log"), .death_signal = 15});
+    process_ = std::make_unique<test::Process>(test::Argv{options.rosterd, "--config", dir_.write("rosterd.toml", config)},
+                                               test::ProcessOptions{.output = dir_.file("log"), .death_signal = 15});
     cli::Target target;
     target.profile = {.url = fmt::format("http://127.0.0.1:{}", port_), .token = token_, .ca_file = {}, .allow_plaintext = false};
-    api_.emplace(target);
+    api_ = std::make_unique<cli::Api>(target);
     const bool ready = test::wait_until([&] { return !process_->is_running() || api_->get("/v1/me").has_value(); }, Milliseconds(120'000));
     if (!ready || !process_->is_running()) throw std::runtime_error("rosterd does not start: " + test::read_file(dir_.file("log")));
   }
@@ -130,8 +131,8 @@ class Daemon {
   test::TempDir dir_;
   int port_;
   std::string token_;
-  std::optional<test::Process> process_;
-  std::optional<cli::Api> api_;
+  std::unique_ptr<test::Process> process_;
+  std::unique_ptr<cli::Api> api_;
 };
 
 struct Timed {

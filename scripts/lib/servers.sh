@@ -80,7 +80,7 @@ fetch_servers() {
       log=$servers_root/build/servers/$name.log
       : >"$log"
       if ! step "Fetching the test server $name" "$log" fetch_into "$name" "$folder"; then
-        say "${red}$name could not be had; to do without it on purpose: ROSTERD_TEST_WITHOUT=$name${plain}"
+        say "$name could not be had; to do without it on purpose: ROSTERD_TEST_WITHOUT=$name"
         status=1
         continue
       fi
