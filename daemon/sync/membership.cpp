@@ -245,7 +245,9 @@ std::vector<EdgeStep> Membership::removals(const std::vector<HeldEdge>& unlisted
   for (const auto& edge : unlisted) {
     if (!known.contains(edge.member)) continue;  // not of this source (S33)
     const auto member = entries[edge.member];
-    if (!(index_[member].read() || incremental_) || group(edge.group).incomplete) continue;
+    const auto& entry = index_[member];
+    const bool counts = entry.read() || (incremental_ && !entry.away() && !entry.dropped());  // S23: edges of the absent stay
+    if (!counts || group(edge.group).incomplete) continue;
     out.push_back({.kind = ChangeKind::EdgeRemoved, .group = edge.group, .member = member, .held = group(edge.group).held.count});
   }
   return out;
