@@ -37,6 +37,9 @@ std::optional<milliseconds> retry_after(const Response& response, TimePoint now)
   return std::nullopt;
 }
 
+/// Moments that a server names are moments of its own clock, which may be minutes away from ours.
+TimePoint servers_now(const Response& response, TimePoint now) { return parse_http_date(response.header("date")).value_or(now); }
+
 bool is_too_fast(const Response& response, const ThrottleRules& rules) {
   if (response.status == 429) return true;
   if (response.status == 503) return !response.header("retry-after").empty();
@@ -49,8 +52,8 @@ bool is_too_fast(const Response& response, const ThrottleRules& rules) {
 
 std::optional<milliseconds> asked_to_wait(const Response& response, const ThrottleRules& rules, TimePoint now, int attempt) {
   if (!is_too_fast(response, rules)) return std::nullopt;
-  if (const auto wait = retry_after(response, now)) return wait;
-  if (const auto wait = until_reset(response, rules, now)) return wait;
+  if (const auto wait = retry_after(response, servers_now(response, now))) return wait;
+  if (const auto wait = until_reset(response, rules, servers_now(response, now))) return wait;
   return std::min<milliseconds>(seconds(1ll << std::clamp(attempt - 1, 0, 6)), seconds(60));
 }
 
@@ -58,7 +61,7 @@ milliseconds pause_before_next(const Response& response, const ThrottleRules& ru
   if (rules.remaining_header.empty()) return milliseconds(0);
   const auto left = number(response.header(rules.remaining_header));
   if (!left || *left > 0) return milliseconds(0);
-  return until_reset(response, rules, now).value_or(milliseconds(0));
+  return until_reset(response, rules, servers_now(response, now)).value_or(milliseconds(0));
 }
 
 std::optional<TimePoint> parse_http_date(std::string_view text) {

@@ -40,8 +40,10 @@ struct DialectType {
   std::string (*api_url)(const std::string& issuer);
   std::string_view scope;   ///< asked for when the settings name none
   std::string_view accept;  ///< media types
-  /// What this dialect demands of settings beyond their form, with JSON paths; nullptr = nothing.
+  /// InvalidInput for settings that make no sense in this dialect, each with its JSON path. Null = none does.
   Result<void> (*check)(const Settings& settings) = nullptr;
+  /// The token endpoint where neither the settings name one nor discovery would give the right one; empty = discovery. Null = always empty.
+  std::string (*token_url)(const std::string& issuer) = nullptr;
 };
 [[nodiscard]] const DialectType& dialect_type(DialectName name);
 

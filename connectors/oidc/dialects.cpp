@@ -1,6 +1,8 @@
 #include "connectors/http/url.hpp"
 #include "connectors/oidc/dialect.hpp"
+#include "connectors/oidc/entra/entra.hpp"
 #include "connectors/oidc/keycloak/keycloak.hpp"
+#include "connectors/oidc/okta/okta.hpp"
 #include "connectors/oidc/scim/scim.hpp"
 
 namespace rosterd::connectors::oidc {
@@ -21,6 +23,21 @@ const DialectType kDialects[] = {
      .scope = {},
      .accept = "application/json",
      .check = keycloak::check},
+    {.name = "entra",
+     .make = entra::make,
+     .throttle = {},
+     .api_url = entra::api_url,
+     .scope = "https://graph.microsoft.com/.default",
+     .accept = "application/json",
+     .check = entra::check},
+    {.name = "okta",
+     .make = okta::make,
+     .throttle = {.reset_header = "x-rate-limit-reset", .remaining_header = "x-rate-limit-remaining"},
+     .api_url = okta::api_url,
+     .scope = "okta.users.read okta.groups.read",
+     .accept = "application/json",
+     .check = okta::check,
+     .token_url = okta::token_url},
 };
 
 }  // namespace

@@ -31,6 +31,12 @@ TokenSource token_source(const Settings& settings) {
   return settings.is_static ? TokenSource(settings.token) : TokenSource(settings.client);
 }
 
+/// What only the dialect can judge.
+Result<void> check(const Settings& settings) {
+  const auto judge = dialect_type(settings.dialect).check;
+  return judge == nullptr ? Result<void>() : judge(settings);
+}
+
 /// The Connector around a dialect. Connections and the token live as long as it does; a run makes a new one.
 class Directory final : public Connector {
  public:
@@ -50,6 +56,8 @@ class Directory final : public Connector {
         type_(dialect_type(settings_.dialect)) {
     settings_.api_url = api_url_of(settings_);
     if (settings_.client.scope.empty()) settings_.client.scope = type_.scope;
+    if (settings_.client.token_endpoint.empty() && type_.token_url != nullptr)
+      settings_.client.token_endpoint = type_.token_url(settings_.issuer);
     dialect_ = type_.make(settings_, options, learnt);
     if (settings_.is_static || !settings_.client.token_endpoint.empty()) tokens_.emplace(token_source(settings_));
   }
@@ -152,15 +160,13 @@ Result<void> validate(std::string_view json) {
   if (!settings) return fail(settings.error());
   if (api_url_of(*settings).empty())
     return fail(Errc::InvalidInput, "/api_url: is missing, and cannot be told from /issuer in this dialect");
-  const auto check = dialect_type(settings->dialect).check;
-  return check == nullptr ? Result<void>() : check(*settings);
+  return check(*settings);
 }
 
 Result<std::unique_ptr<Connector>> make(const ConnectorSettings& settings, const ConnectorOptions& options) {
   auto parsed = parse_settings(settings.json, SecretRule::MustBeOpen);
   if (!parsed) return fail(parsed.error());
-  if (const auto check = dialect_type(parsed->dialect).check)
-    if (auto ok = check(*parsed); !ok) return fail(ok.error());
+  if (auto ok = check(*parsed); !ok) return fail(ok.error());
   auto allowed = networks(options);
   if (!allowed) return fail(allowed.error());
   return std::make_unique<Directory>(std::move(*parsed), options, std::move(*allowed), settings.learnt);
@@ -175,6 +181,8 @@ ConnectorType::Fingerprints fingerprint(std::string_view json) {
                         {"api", api_url_of(*settings)},
                         {"users", settings->user_filter},
                         {"groups", settings->groups ? nlohmann::json(settings->group_filter) : nlohmann::json()}};
+  // All of Entra's tenants share one API: it is the issuer that tells which of them is read.
+  if (settings->dialect == DialectName::Entra) all["tenant"] = settings->issuer;
   const auto scope = hash_of(all);
   all["cursor_format"] = 1;
   all["issuer"] = settings->issuer;

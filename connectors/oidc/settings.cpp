@@ -146,6 +146,8 @@ void read_client(Object& root, SecretRule rule, Settings& out, Problems& problem
       out.scheme = *scheme;
     else
       problems.add(root.at("token_scheme"), "must be \"Bearer\" or \"SSWS\"");
+  } else if (out.is_static && out.dialect == DialectName::Okta) {
+    out.scheme = "SSWS";  // what Okta's own API tokens are sent with
   }
 }
 
