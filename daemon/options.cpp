@@ -26,21 +26,21 @@ sync::SchedulerOptions scheduler_options(const config::Config& config) {
 }
 
 Result<std::string> instance_issuer_settings(const config::Config& config) {
-  const auto& from = config.sign_in;
-  if (from.issuer.empty()) return std::string();
-  nlohmann::json options{{"token_type", from.token_type}, {"subject_claim", from.subject_claim}};
-  if (!from.client_id.empty()) options["client_id"] = from.client_id;
-  if (!from.client_secret_file.empty()) {
-    std::ifstream in(from.client_secret_file, std::ios::binary);
+  const auto& sign_in = config.sign_in;
+  if (sign_in.issuer.empty()) return std::string();
+  nlohmann::json options{{"token_type", sign_in.token_type}, {"subject_claim", sign_in.subject_claim}};
+  if (!sign_in.client_id.empty()) options["client_id"] = sign_in.client_id;
+  if (!sign_in.client_secret_file.empty()) {
+    std::ifstream in(sign_in.client_secret_file, std::ios::binary);
     std::string secret((std::istreambuf_iterator<char>(in)), {});
-    if (!in && !in.eof()) return fail(Errc::InvalidInput, "reading {}", from.client_secret_file.string());
+    if (!in && !in.eof()) return fail(Errc::InvalidInput, "reading {}", sign_in.client_secret_file.string());
     while (secret.ends_with('\n') || secret.ends_with('\r')) secret.pop_back();
-    if (secret.empty()) return fail(Errc::InvalidInput, "{} is empty or cannot be read", from.client_secret_file.string());
+    if (secret.empty()) return fail(Errc::InvalidInput, "{} is empty or cannot be read", sign_in.client_secret_file.string());
     options["client_secret"] = {{"value", secret}};
   }
-  nlohmann::json settings{{"issuer", from.issuer}, {"sign_in", true}, {"sign_in_options", std::move(options)}};
-  if (!from.audiences.empty()) settings["audiences"] = from.audiences;
-  if (!from.ca_file.empty()) settings["ca_file"] = from.ca_file.string();
+  nlohmann::json settings{{"issuer", sign_in.issuer}, {"sign_in", true}, {"sign_in_options", std::move(options)}};
+  if (!sign_in.audiences.empty()) settings["audiences"] = sign_in.audiences;
+  if (!sign_in.ca_file.empty()) settings["ca_file"] = sign_in.ca_file.string();
   return settings.dump();
 }
 

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "connectors/net.hpp"
 #include "connectors/ldap/watchdog.hpp"
+#include "connectors/net.hpp"
 
 struct ldap;
 struct ldapmsg;

@@ -131,9 +131,7 @@ Result<TokenLookup> look_up_token(App& app, std::string_view authorization) {
   return look_up_secret(app, token);
 }
 
-Result<std::string> bearer_hash(App& app, std::string_view authorization) {
-  return hash_of_secret(app, bearer_of(authorization), false);
-}
+Result<std::string> bearer_hash(App& app, std::string_view authorization) { return hash_of_secret(app, bearer_of(authorization), false); }
 
 Result<TokenLookup> look_up_request(App& app, const Request& request) {
   const auto& headers = request.headers;

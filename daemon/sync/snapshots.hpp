@@ -39,8 +39,8 @@ class Snapshots {
   /// Waits until the tenant's snapshot is at `least` or newer; none when `deadline` passes first.
   [[nodiscard]] std::optional<Published> wait_for(const TenantId& tenant, const Revision& least,
                                                   std::chrono::steady_clock::time_point deadline) const;
-  /// The next snapshot of a tenant, counted before anybody can see it; false, and nothing changes, when a newer one is there already: what a
-  /// check has answered from is never taken back.
+  /// The next snapshot of a tenant, counted before anybody can see it; false, and nothing changes, when a newer one is there already: what
+  /// a check has answered from is never taken back.
   bool publish(const TenantId& tenant, std::shared_ptr<const rbac::Snapshot> snapshot, Made how = Made::Built);
   /// The tenant's revision was looked at and is still that of the published snapshot.
   void confirm(const TenantId& tenant);

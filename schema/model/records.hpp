@@ -10,8 +10,8 @@
 namespace rosterd {
 
 /// Names by which group records refer to this entry ("references"): a kind, a colon, and the normal form, for example
-/// "dn:uid=ada,ou=people,dc=acme", "uid:ada", "gid:1001", "rid:513", "id:<provider id>". Compared byte for byte within one feed. "user:" and
-/// "group:" with a stable id behind them also name whoever is held under it and is not in this feed.
+/// "dn:uid=ada,ou=people,dc=acme", "uid:ada", "gid:1001", "rid:513", "id:<provider id>". Compared byte for byte within one feed. "user:"
+/// and "group:" with a stable id behind them also name whoever is held under it and is not in this feed.
 using Reference = std::string;
 
 struct UserRecord {

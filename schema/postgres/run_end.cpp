@@ -87,7 +87,7 @@ void end_run(Tenancy& inside, const Lease& lease, const RunEnd& end, const RunRe
       "last_complete_read = CASE WHEN $8 THEN clock_timestamp() ELSE last_complete_read END, failures = $9, next_due = $10 "
       "WHERE tenant_id = $1 AND source_id = $2";
   // A read of changes, however sure of itself, puts off no full one (S39) and does not make the last one younger (S51).
-  const bool full_read = end.complete && end.cursor_kind == "full";
+  const bool full_read = end.complete && (end.cursor_kind.empty() || end.cursor_kind == "full");
   if (!dry_run)
     db.run(kState, {inside.number, lease.source, end.cursor, end.cursor_fingerprint, end.scope_fingerprint, end.learnt, end.cursor_kind,
                     full_read, end.failures, end.next_due});

@@ -106,7 +106,8 @@ Paths members_of_the_structs() {
   const std::map<std::string, std::string> sections{{"Server", "server"},       {"Database", "database"}, {"Embedded", "database.embedded"},
                                                     {"State", "state"},         {"Sync", "sync"},         {"SecretsSection", "secrets"},
                                                     {"Setup", "setup"},         {"Rbac", "rbac"},         {"Accounts", "accounts"},
-                                                    {"Passwords", "passwords"}, {"Audit", "audit"},       {"Log", "log"}};
+                                                    {"Passwords", "passwords"}, {"Audit", "audit"},       {"Log", "log"},
+                                                    {"SignIn", "sign_in"}};
   Paths all;
   std::string section;
   const std::regex opening(R"(struct (\w+) \{)"), member(R"(  [\w:<>, ]+ (\w+)( = [^;]+|\{[^;]*\})?;.*)");

@@ -285,12 +285,17 @@ void judge(int route, int status, std::string_view content_type, std::string_vie
             fmt::format("{} {} {}", row.method, row.path, status));
   } else {
     require(http::title_of(status) != http::title_of(500), "the status is one of the documented errors", std::to_string(status));
-    require(content_type == "application/problem+json", "an error is problem+json", content_type);
+    require(content_type == "application/problem+json" || content_type == "application/scim+json", "an error is problem+json, or SCIM's",
+            content_type);
   }
   if (!content_type.ends_with("json")) return;
   const auto parsed = http::parse_json(body);
   require(parsed && parsed->is_object(), "an answer is an object in strict JSON", body);
   if (status < 400) return;
+  if (content_type == "application/scim+json") {  // RFC 7644 §3.12: the status is a text there
+    require((*parsed).value("status", "") == std::to_string(status) && parsed->contains("schemas"), "a SCIM error has its members", body);
+    return;
+  }
   for (const char* name : {"type", "title", "code", "detail"})
     require(parsed->contains(name) && (*parsed)[name].is_string(), "a problem has its members (RFC 9457)", body);
   require((*parsed)["status"] == status, "a problem names its status", body);
