@@ -158,6 +158,7 @@ Result<Written<std::vector<Binding>>> PostgresStore::create_bindings(const Tenan
                                                                      const Actor& actor) {
   return administer(*pool_, judge_, tenant, actor, "creating bindings",
                     [&](Tenancy& inside, Grants& grants) -> Result<Written<std::vector<Binding>>> {
+                      grants.look();  // before there is anything new: whoever binds himself must not be judged by what he makes
                       std::vector<MadeBinding> done;
                       std::vector<RoleAt> wanted;
                       for (const auto& one : made) {

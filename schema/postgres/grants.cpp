@@ -64,11 +64,18 @@ std::vector<RoleAt> Grants::reached(PrincipalId from, bool only_active) {
 
 std::vector<RoleAt> Grants::of(PrincipalId principal) { return reached(principal, false); }
 
+void Grants::look() {
+  if (held_ || is_exempt()) return;
+  const auto who = author();
+  held_ = who ? reached(*who, true) : std::vector<RoleAt>();
+}
+
 void Grants::judge(std::vector<RoleAt> wanted, std::vector<RoleAt> had) {
   if (wanted.empty() || is_exempt()) return;
   if (!judge_) abort_with("", Errc::Internal, "the store was opened without a judge of what may be granted");
   Granting question{.held = {}, .wanted = std::move(wanted), .had = std::move(had)};
-  if (const auto who = author()) question.held = reached(*who, true);
+  look();
+  question.held = *held_;
   if (const auto good = judge_(question); !good) throw Abort{good.error()};
 }
 

@@ -20,6 +20,8 @@ class Grants {
   [[nodiscard]] bool is_exempt();
   /// Everything a principal has, or would have once it is active: its live bindings and those of all groups above it.
   [[nodiscard]] std::vector<RoleAt> of(PrincipalId principal);
+  /// Reads what the author holds, once: to be called before a change that could add to it, since judge() would take that for held.
+  void look();
   /// Throws Abort "escalation" when the author does not hold it. `had`: what is given already and not anew.
   void judge(std::vector<RoleAt> wanted, std::vector<RoleAt> had = {});
 
@@ -31,6 +33,7 @@ class Grants {
   const Actor& actor_;
   const GrantJudge& judge_;
   std::optional<bool> exempt_;
+  std::optional<std::vector<RoleAt>> held_;
 };
 
 /// Watches over the last Admin during one change: made before it, asked after it.

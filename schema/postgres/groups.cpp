@@ -159,6 +159,7 @@ Result<Written<bool>> PostgresStore::add_member(const TenantId& tenant, Principa
   return administer(*pool_, judge_, tenant, actor, "adding a member", [&](Tenancy& inside, Grants& grants) -> Result<Written<bool>> {
     const auto now = need_group(inside, group);
     need_member(inside, group, member);
+    grants.look();  // before: whoever adds himself must not be judged by what that gives him
     if (inside.db.run(kAddEdge, {inside.number, group, member.id, member.type}) == 0)
       return Written<bool>{.value = false, .revision = inside.revision()};
     grants.judge(grants.of(group));  // R78
@@ -209,6 +210,7 @@ Result<Revision> PostgresStore::replace_members(const TenantId& tenant, Principa
                       std::set_difference(now.begin(), now.end(), members.begin(), members.end(), std::back_inserter(go), by_id);
                       if (come.empty() && go.empty()) return inside.revision();
                       LastAdmin admin(inside);
+                      if (!come.empty()) grants.look();
                       for (const auto& member : come) {
                         need_member(inside, group, member);
                         inside.db.run(kAddEdge, {inside.number, group, member.id, member.type});

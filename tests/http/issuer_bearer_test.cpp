@@ -300,15 +300,20 @@ TEST_F(IssuerBearer, NeverTakesTheLastAdminAway_R89) {
   EXPECT_EQ(groups_of(ada), (std::set<std::string>{"admins"}));
 }
 
-TEST_F(IssuerBearer, DISABLED_ActsAsTheUserAndIsAuditedAsHer_R75_R106) {
+TEST_F(IssuerBearer, ActsAsTheUserAndIsAuditedAsHer_R75_R106) {
   const auto role = world.root().post(
-      at(tenant, "/roles"), {{"name", "Binder"}, {"permissions", {{"BINDING", {"CREATE"}}, {"ROLE", {"READ"}}, {"GROUP", {"CREATE"}}}}});
+      at(tenant, "/roles"),
+      {{"name", "Binder"},
+       {"permissions", {{"BINDING", {"CREATE"}}, {"ROLE", {"READ"}}, {"GROUP", {"CREATE"}}, {"GROUP_MEMBERSHIP", {"CREATE"}}}}});
   ASSERT_EQ(role.status, 201) << role.text;
   ASSERT_EQ(world.root().post(at(tenant, "/bindings"), {{"role", role.body["id"]}, {"principal", "user:" + id(ada)}}).status, 201);
   const auto token = issuer.token("ada-1");
   const auto escalated = world.as(token).post(at(tenant, "/bindings"), {{"role", "Admin"}, {"principal", "user:" + id(ada)}});
   EXPECT_EQ(escalated.status, 403);
   EXPECT_EQ(escalated.code(), "escalation");
+  const auto admins = world.root().post(at(tenant, "/groups"), {{"name", "admins"}}).body["id"].get<std::string>();
+  ASSERT_EQ(world.root().post(at(tenant, "/bindings"), {{"role", "Admin"}, {"principal", "group:" + admins}}).status, 201);
+  EXPECT_EQ(world.as(token).put(at(tenant, "/groups/" + admins + "/members/user:" + id(ada)), json::object()).code(), "escalation");
   ASSERT_EQ(world.as(token).post(at(tenant, "/groups"), {{"name", "made-by-ada"}}).status, 201);
   const auto log = world.root().get(at(tenant, "/audit?actor=" + id(ada)));
   ASSERT_EQ(log.status, 200);
