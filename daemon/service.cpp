@@ -301,8 +301,6 @@ Result<void> Service::Parts::open_port() {
   options.tls_certificate_file = server.tls_certificate_file.string();
   options.tls_key_file = server.tls_key_file.string();
   options.tls_client_ca_file = server.tls_client_ca_file.string();
-  if (!config.sign_in.issuer.empty())
-    return fail(Errc::InvalidInput, "sign_in.issuer: signing in through issuers is not served by this release yet; leave it empty");
   auto instance = instance_issuer_settings(config);
   if (!instance) return fail(instance.error(), "sign_in.client_secret_file");
   auto made = issuers::make_issuers(*store, *secrets, clock,
@@ -312,18 +310,17 @@ Result<void> Service::Parts::open_port() {
                                      .moved = [this](const TenantId& tenant) { scheduler->changed(tenant); }});
   if (!made) return fail(made.error(), "sign_in");
   issuers = std::move(*made);
-  auto started =
-      http::Server::start(std::move(options), http::HttpServices{.store = *store,
-                                                                 .snapshots = snapshots,
-                                                                 .sync = *scheduler,
-                                                                 .catalogue = catalogue,
-                                                                 .secrets = *secrets,
-                                                                 .connector_options = connections->options(),
-                                                                 .clock = clock,
-                                                                 .setup = gate,
-                                                                 .token_pepper = token_pepper,
-                                                                 .reloaded_options = [this] { return connections->options(); },
-                                                                 .issuers = nullptr});  // not served yet: docs/sign-in.md says why
+  auto started = http::Server::start(std::move(options), http::HttpServices{.store = *store,
+                                                                            .snapshots = snapshots,
+                                                                            .sync = *scheduler,
+                                                                            .catalogue = catalogue,
+                                                                            .secrets = *secrets,
+                                                                            .connector_options = connections->options(),
+                                                                            .clock = clock,
+                                                                            .setup = gate,
+                                                                            .token_pepper = token_pepper,
+                                                                            .reloaded_options = [this] { return connections->options(); },
+                                                                            .issuers = issuers.get()});
   if (!started) return fail(started.error(), "server.listen");
   http = std::move(*started);
   return {};

@@ -8,6 +8,7 @@
 #include "daemon/http/render.hpp"
 #include "daemon/http/sign_in.hpp"
 #include "daemon/http/token.hpp"
+#include "schema/core/log.hpp"
 #include "schema/core/text.hpp"
 
 namespace rosterd::http {
@@ -105,6 +106,8 @@ Result<Reply> finish(Call& call, std::optional<TenantId> tenant, std::string_vie
       {.hash = token_hash(secret, call.app.services.token_pepper), .lifetime = options.session_lifetime, .idle = options.session_idle},
       actor, Steady::now() + kPatience);
   if (!done) {
+    log::info("issuer.sign_in_refused",
+              {{"tenant", answer.tenant ? answer.tenant->value : std::string()}, {"source", answer.source}, {"reason", done.error().what}});
     if (done.error().code == Errc::Unauthorized)
       (void)call.app.limits.take(Limit::Failures, call.app.limits.key_of(call.request.remote), call.request.remote);
     auto refused = problem(done.error());

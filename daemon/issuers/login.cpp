@@ -86,10 +86,15 @@ Result<SignInSource> Parts::login_source(const std::optional<TenantId>& tenant, 
   const auto settings = json::parse(stored->settings, nullptr, false);
   const auto issuer = settings.is_object() ? settings.find("issuer") : settings.end();
   if (!settings.is_object() || issuer == settings.end() || !issuer->is_string()) return no_such_login();
-  const auto all = sources_of(issuer->get<std::string>());  // the enabled ones, in enabled tenants
-  if (!all) return fail(all.error());
-  for (const auto& one : **all)
-    if (one.of.source == stored->id && one.of.tenant == *tenant && !one.settings.client_id.empty()) return one;
+  const auto name = issuer->get<std::string>();
+  for (const bool anew : {false, true}) {  // what is remembered may be older than the source as it is stored
+    if (anew) known_.with([&](auto& all) { all.erase(name); });
+    const auto all = sources_of(name);  // the enabled ones, in enabled tenants
+    if (!all) return fail(all.error());
+    for (const auto& one : **all)
+      if (one.of.source == stored->id && one.of.tenant == *tenant && one.of.version == stored->version)
+        return one.settings.client_id.empty() ? Result<SignInSource>(no_such_login()) : one;
+  }
   return no_such_login();
 }
 

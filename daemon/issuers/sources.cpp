@@ -51,6 +51,7 @@ connectors::http::Options Parts::http_options() const {
   connectors::http::Options out;
   for (const auto& text : from.allowed_networks)
     if (const auto network = connectors::parse_network(text)) out.allowed.push_back(*network);
+  out.proxy = from.http_proxy;
   out.connect_timeout = std::min(kConnect, from.connect_timeout);
   out.silence = std::min(kSilence, from.operation_timeout);
   out.whole = kWhole;

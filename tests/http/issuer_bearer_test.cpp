@@ -259,7 +259,7 @@ TEST_F(IssuerBearer, EndsWithTheUserTheSourceAndTheTenant_R58_R87) {
   EXPECT_EQ(world.me(token).status, 200);
 }
 
-TEST_F(IssuerBearer, DISABLED_GrantsNothingByItsRolesAndRefreshesOnlyItsSourcesGroups) {
+TEST_F(IssuerBearer, GrantsNothingByItsRolesAndRefreshesOnlyItsSourcesGroups) {
   const auto second = world.source(tenant, issuer, {{"sign_in", false}}, "second");
   const auto staff = group(idp, "g-1", "staff"), ops = group(idp, "g-2", "ops"), alien = group(second, "g-3", "alien");
   const auto local = world.root().post(at(tenant, "/groups"), {{"name", "local"}});
