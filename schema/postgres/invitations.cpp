@@ -135,6 +135,7 @@ void need_new(Tenancy& inside, const std::string& email) {
 struct Inviter {
   AccountId account;
   std::optional<PrincipalId> service_account;
+  std::optional<PrincipalId> user;  ///< who signed in through the tenant's issuer
 };
 
 /// Whether whoever invited is still somebody in the tenant.
@@ -142,6 +143,9 @@ bool is_there(Tenancy& inside, const Inviter& inviter) {
   if (inviter.service_account)
     return inside.db.number("SELECT 1 FROM service_account WHERE tenant_id = $1 AND id = $2 AND enabled",
                             {inside.number, *inviter.service_account}) != 0;
+  if (inviter.user)
+    return inside.db.number("SELECT 1 FROM tenant_user WHERE tenant_id = $1 AND id = $2 AND leaving = 0 AND NOT admin_suspended",
+                            {inside.number, *inviter.user}) != 0;
   return inside.db.number(
              "SELECT 1 FROM account a WHERE a.account_id = $2 AND a.enabled AND (a.super_admin OR EXISTS (SELECT 1 FROM tenant_user u "
              "WHERE u.tenant_id = $1 AND u.account_id = a.account_id AND u.leaving = 0 AND NOT u.admin_suspended))",
@@ -155,13 +159,16 @@ bool is_there(Tenancy& inside, const Inviter& inviter) {
 /// The rights of whoever invited, as they are now: that they were enough once is not enough (R79).
 void judge_again(Tenancy& inside, const GrantJudge& judge, const Invitation& one) {
   Inviter inviter;
-  inside.db.each("SELECT inviter_account, inviter_service_account FROM invitation WHERE tenant_id = $1 AND invitation_id = $2",
-                 {inside.number, one.id}, [&](Row& row) {
-                   inviter.account = row.id<AccountId>();
-                   inviter.service_account = row.maybe_id<PrincipalId>();
-                 });
+  inside.db.each(
+      "SELECT inviter_account, inviter_service_account, inviter_user FROM invitation WHERE tenant_id = $1 AND invitation_id = $2",
+      {inside.number, one.id}, [&](Row& row) {
+        inviter.account = row.id<AccountId>();
+        inviter.service_account = row.maybe_id<PrincipalId>();
+        inviter.user = row.maybe_id<PrincipalId>();
+      });
   if (!is_there(inside, inviter)) stale("whoever made it is gone");
-  const Actor author{.account = inviter.account, .by = {}, .ip = {}, .request_id = {}, .service_account = inviter.service_account};
+  const Actor author{
+      .account = inviter.account, .by = {}, .ip = {}, .request_id = {}, .service_account = inviter.service_account, .user = inviter.user};
   Grants grants(inside, author, judge);
   try {
     grants.judge(given_by(inside, grants, one.roles, one.groups));
@@ -250,13 +257,14 @@ Result<Written<Invitation>> PostgresStore::invite(const TenantId& tenant, const 
     need_new(inside, email);
     grants.judge(given_by(inside, grants, made.roles, made.groups));
     static constexpr std::string_view kInsert =
-        "INSERT INTO invitation AS i (tenant_id, email, roles, groups, hash, inviter_account, inviter_service_account, created_by, "
-        "expires_at) "
-        "VALUES ($1, $2, $3, $4, decode($5, 'hex'), $6, $7, $8, coalesce($9, now() + interval '7 days')) RETURNING {}";
-    auto one = *inside.db.first(fmt::format(kInsert, kColumns),
-                                {inside.number, email, roles_text(made.roles), groups_text(made.groups), hex_text(made.hash), actor.account,
-                                 actor.service_account.value_or(PrincipalId{}), author_text(actor), made.expires_at},
-                                read_invitation);
+        "INSERT INTO invitation AS i (tenant_id, email, roles, groups, hash, inviter_account, inviter_service_account, inviter_user, "
+        "created_by, expires_at) "
+        "VALUES ($1, $2, $3, $4, decode($5, 'hex'), $6, $7, $8, $9, coalesce($10, now() + interval '7 days')) RETURNING {}";
+    auto one = *inside.db.first(
+        fmt::format(kInsert, kColumns),
+        {inside.number, email, roles_text(made.roles), groups_text(made.groups), hex_text(made.hash), actor.account,
+         actor.service_account.value_or(PrincipalId{}), actor.user.value_or(PrincipalId{}), author_text(actor), made.expires_at},
+        read_invitation);
     const auto revision = inside.bump();
     inside.audit(actor, event_of("created", one, {}, audit_text(audited(one)), revision));
     return Written<Invitation>{.value = std::move(one), .revision = revision};

@@ -76,6 +76,36 @@ TEST_F(Administration, NobodyMakesATokenOfAnApplicationThatHoldsMoreThanHe) {
   EXPECT_EQ(iam.post(path("/service-accounts/weak/tokens"), {{"name", "t"}}).status, 201);
 }
 
+// R75-R79: what the change itself would give its author is not held yet, whichever change it is.
+TEST_F(Administration, NobodyGivesHimselfWhatOnlyTheChangeItselfWouldGiveHim) {
+  group("admins");
+  bind("Admin", "group:admins");
+  made("service-accounts", {{"name", "strong"}});
+  bind("Admin", "service_account:strong");
+  const auto own = role("own", {{"FLOW", {"READ"}}});
+  const auto iam = manager();
+  const auto me = "user:" + last_holder;
+  bind("own", me);
+  const json admin_for_me{{"role", "Admin"}, {"principal", me}};
+  const json own_for_me{{"role", "own"}, {"principal", me}, {"namespace", "a"}};
+  EXPECT_EQ(iam.post(path("/bindings"), admin_for_me).code(), "escalation");
+  EXPECT_EQ(iam.post(path("/bindings"), {{"bindings", {own_for_me, admin_for_me}}}).code(), "escalation") << "all or nothing";
+  EXPECT_EQ(iam.put(path("/groups/admins/members/" + me), json::object()).code(), "escalation");
+  EXPECT_EQ(iam.put(path("/groups/admins/members"), {{"members", {me}}}, {{"If-Match", "*"}}).code(), "escalation");
+  const auto plain = group("plain");
+  EXPECT_EQ(iam.put(path("/groups/plain/members/" + me), json::object()).status, 201);
+  EXPECT_EQ(iam.put(path("/groups/admins/members/group:plain"), json::object()).code(), "escalation");
+  EXPECT_EQ(iam.post(path("/bindings"), {{"role", "Admin"}, {"principal", "group:plain"}}).code(), "escalation");
+  EXPECT_EQ(iam.patch(path("/roles/" + own), {{"permissions", {{"FLOW", {"READ", "DELETE"}}}}}).code(), "escalation");
+  EXPECT_EQ(iam.post(path("/service-accounts/strong/tokens"), {{"name", "t"}}).code(), "escalation");
+  EXPECT_EQ(iam.post(path("/bindings"), {{"role", "Editor"}, {"principal", "service_account:strong"}}).code(), "escalation");
+  EXPECT_EQ(iam.get(path("/"
+                         "users/" +
+                         last_holder + "/effective"))
+                .text.find("\"Admin\""),
+            std::string::npos);
+}
+
 // R82: a service account is judged like a person; a suspended author holds nothing.
 TEST_F(Administration, AnApplicationGrantsOnlyWhatItHolds) {
   user("ada");

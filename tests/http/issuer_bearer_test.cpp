@@ -327,6 +327,32 @@ TEST_F(IssuerBearer, ActsAsTheUserAndIsAuditedAsHer_R75_R106) {
   EXPECT_TRUE(found) << log.text;
 }
 
+TEST_F(IssuerBearer, InvitesForHerselfAndIsJudgedAgainWhenItIsAccepted_R79) {
+  const auto role = world.root().post(
+      at(tenant, "/roles"), {{"name", "Inviter"}, {"permissions", {{"INVITATION", {"CREATE"}}, {"ROLE", {"READ"}}, {"FLOW", {"READ"}}}}});
+  ASSERT_EQ(role.status, 201) << role.text;
+  const auto bound = world.root().post(at(tenant, "/bindings"), {{"role", "Inviter"}, {"principal", "user:" + id(ada)}});
+  ASSERT_EQ(bound.status, 201);
+  const auto reader = world.root().post(at(tenant, "/roles"), {{"name", "Reader"}, {"permissions", {{"FLOW", {"READ"}}}}});
+  ASSERT_EQ(reader.status, 201);
+  const auto token = issuer.token("ada-1");
+  const auto invite = [&](const std::string& who, const char* gives) {
+    return world.as(token).post(at(tenant, "/invitations"),
+                                {{"email", who + "-" + tenant + "@people.example"}, {"roles", {{{"role", gives}}}}});
+  };
+  const auto accept = [&](const Answer& invitation) {
+    return world.nobody().post("/v1/invitations/accept", {{"token", invitation.body["token"]}, {"password", "Correct-horse-7"}});
+  };
+  EXPECT_EQ(invite("eve", "Admin").code(), "escalation");
+  const auto first = invite("fay", "Reader"), second = invite("gus", "Reader");
+  ASSERT_EQ(first.status, 201) << first.text;
+  ASSERT_EQ(second.status, 201) << second.text;
+  const auto joined = accept(first);
+  EXPECT_EQ(joined.status, 201) << joined.text;
+  ASSERT_EQ(world.root().del(at(tenant, "/bindings/" + bound.body["id"].get<std::string>())).status, 204);
+  EXPECT_EQ(accept(second).code(), "invitation_stale") << "she holds nothing any more";
+}
+
 TEST_F(IssuerBearer, OfTheInstancesIssuerIsTheAccountThatHasTheIdentity) {
   auto& instance = world.instance();
   const auto person = world.person("ines");
