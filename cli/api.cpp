@@ -24,6 +24,9 @@ Failure problem(const HttpReply& reply, const json& body, const Target& target, 
                             : fmt::format("sign in again with 'rosterctl login --profile {} --url {}'", target.name, target.profile.url);
     return {kSignIn, std::move(what), mend};
   }
+  // A name with a slip in it, mostly; which of the two it is must not be told.
+  if (reply.status == 404 && what.starts_with("there is no such thing"))
+    return {kRefused, std::move(what), "'rosterctl tenants list' shows the tenants that you may see"};
   return {kRefused, std::move(what), {}};
 }
 

@@ -75,10 +75,13 @@ Try<int> set_up(Session& session, const SetupOptions& options) {
   auto answer = api.post(path({"setup"}), body);
   if (!answer) {
     auto failure = answer.error();
-    if (failure.mend.empty() || failure.code == kSignIn)
+    if (api.status() == 401) {  // the server's words speak of a bearer token, and this is none
+      failure.what = fmt::format("{} does not take this as its one-time secret", target->profile.url);
       failure.mend =
-          "rosterd writes the secret to its log and to 'setup-secret' in its state directory; it works once, before the first account "
-          "exists";
+          "rosterd writes the secret to its log and to 'setup-secret' in its state directory; a start without any account makes a new one";
+    } else if (api.status() == 409) {
+      failure.mend = "sign in with 'rosterctl login'; new accounts are made by a super admin with 'rosterctl accounts create'";
+    }
     return fail(failure);
   }
   const std::string token = text_at(*answer, "token");

@@ -138,6 +138,7 @@ Try<int> apply(Session& session, const ApplyOptions& options) {
     if (!held && (*api)->status() != 404) return fail(held.error());
     if (held && !body.contains("enabled"))
       body["enabled"] = flag_at(*held, "enabled");  // a switch that operators turn, not the file's business then
+    const auto before = held && options.sync ? newest_run(**api, source.tenant, source.name) : std::string();
     const auto answer = held ? (*api)->put(place, body, (*api)->etag()) : (*api)->post(path({"tenants", source.tenant, "sources"}), body);
     if (!answer) {
       auto failure = answer.error();
@@ -149,7 +150,7 @@ Try<int> apply(Session& session, const ApplyOptions& options) {
     else
       session.print_line(fmt::format("source {} of tenant {} {}", source.name, source.tenant, held ? "updated" : "created"), Colour::Green);
     if (!options.sync || !flag_at(*answer, "enabled")) continue;
-    auto runs = held ? start_run(**api, source.tenant, source.name, json::object()) : first_run(**api, source.tenant, source.name);
+    auto runs = held ? next_run(**api, source.tenant, source.name, before) : first_run(**api, source.tenant, source.name);
     if (!runs) return fail(runs.error());
     const auto watched = watch(session, source.tenant, std::move(*runs), {});
     if (!watched) return watched;

@@ -16,8 +16,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kFirstPause{50};
 constexpr std::chrono::milliseconds kLongestPause{500};
-constexpr std::chrono::seconds kFirstRun{2};   ///< within this time a new source's first run has begun, unless every worker is busy
-constexpr std::chrono::seconds kPatience{15};  ///< so long rosterd may be away (a restart) before waiting is given up
+constexpr std::chrono::seconds kFirstRun{2};           ///< within this time a new source's first run has begun, unless every worker is busy
+constexpr std::chrono::milliseconds kChangedRun{500};  ///< the same for a changed source; a file that changes nothing starts none
+constexpr std::chrono::seconds kPatience{15};          ///< so long rosterd may be away (a restart) before waiting is given up
 
 bool is_over(const json& run) {
   const auto outcome = text_at(run, "outcome");
@@ -127,6 +128,25 @@ Try<std::vector<json>> first_run(Api& api, const std::string& tenant, const std:
   return start_run(api, tenant, source, json::object());
 }
 
+std::string newest_run(Api& api, const std::string& tenant, const std::string& source) {
+  const auto runs = api.list(path({"tenants", tenant, "sources", source, "runs"}), {}, 1);
+  if (!runs) return {};
+  const auto& items = list_at(*runs, "items");
+  return items.empty() ? std::string() : text_at(items.front(), "id");
+}
+
+Try<std::vector<json>> next_run(Api& api, const std::string& tenant, const std::string& source, const std::string& before) {
+  const auto until = Clock::now() + kChangedRun;
+  do {
+    const auto runs = api.list(path({"tenants", tenant, "sources", source, "runs"}), {}, 1);
+    if (!runs) break;
+    if (const auto& items = list_at(*runs, "items"); !items.empty() && text_at(items.front(), "id") != before)
+      return std::vector<json>{items.front()};
+    std::this_thread::sleep_for(kFirstPause);
+  } while (Clock::now() < until);
+  return start_run(api, tenant, source, json::object());
+}
+
 int code_of_outcome(std::string_view outcome) { return outcome == "applied" || outcome == "unchanged" || outcome == "planned" ? kOk : kNo; }
 
 std::string progress_line(const json& run, std::uint64_t expected, std::chrono::milliseconds elapsed, int columns, bool colours) {
@@ -209,6 +229,12 @@ Try<void> print_end(Session& session, const std::string& tenant, const json& run
       session.print_line(fmt::format("    … and {} more: rosterctl runs changes {} {}", grouped(total - show), tenant, id), Colour::Dim);
   }
   if (const auto what_now = advice(tenant, run); !what_now.empty()) session.note(what_now);
+  // Nobody is wrong about a directory with groups and no people, but a newcomer's filter often is.
+  if ((outcome == "applied" || outcome == "unchanged" || outcome == "planned") && number_at(counts, {"users_read"}) == 0 &&
+      number_at(counts, {"groups_read"}) > 0)
+    session.note(
+        fmt::format("No user was read. If there should be some, look at the base and the filter of users: rosterctl sources test {} {}",
+                    tenant, harmless(text_at(run, "source_name"))));
   return {};
 }
 

@@ -24,6 +24,12 @@ struct WatchOptions {
                                                          const nlohmann::json& request);
 /// The run that rosterd starts by itself for a source that was made a moment ago; asks for one when it does not.
 [[nodiscard]] Try<std::vector<nlohmann::json>> first_run(Api& api, const std::string& tenant, const std::string& source);
+/// The id of the source's newest run, empty when there is none: asked before a source is changed.
+[[nodiscard]] std::string newest_run(Api& api, const std::string& tenant, const std::string& source);
+/// The run that rosterd starts by itself for a source that has just been changed, told from `before` (newest_run() then); asks for one
+/// when it does not.
+[[nodiscard]] Try<std::vector<nlohmann::json>> next_run(Api& api, const std::string& tenant, const std::string& source,
+                                                        const std::string& before);
 
 /// One finished run as lines for people: outcome, what changed, why, and what to do next.
 [[nodiscard]] Try<void> print_end(Session& session, const std::string& tenant, const nlohmann::json& run, std::size_t show);

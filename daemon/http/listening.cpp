@@ -40,6 +40,7 @@ Result<Listening> Listening::tcp(const std::string& host, std::uint16_t port) {
     return cannot(::gai_strerror(error));
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, &::freeaddrinfo);
   std::string why = "the address cannot be used";
+  bool taken = false;
   for (const auto* address = found; address != nullptr; address = address->ai_next) {
     Listening out(Descriptor(::socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)));
     // No SO_REUSEPORT: two daemons on one port are a mistake to be told.
@@ -52,6 +53,7 @@ Result<Listening> Listening::tcp(const std::string& host, std::uint16_t port) {
     socklen_t length = sizeof bound;
     if (out.socket() < 0 || ::bind(out.socket(), address->ai_addr, address->ai_addrlen) != 0 || ::listen(out.socket(), kBacklog) != 0 ||
         ::getsockname(out.socket(), reinterpret_cast<sockaddr*>(&bound), &length) != 0) {
+      taken = errno == EADDRINUSE;
       why = reason();
       continue;
     }
@@ -59,6 +61,10 @@ Result<Listening> Listening::tcp(const std::string& host, std::uint16_t port) {
                                                   : reinterpret_cast<const sockaddr_in&>(bound).sin_port);
     return out;
   }
+  if (taken)
+    return fail(Errc::Unavailable,
+                "listening on {}:{}: another program listens there already; stop it (ss -ltnp names it), or choose another server.listen",
+                host, port);
   return cannot(why);
 }
 

@@ -123,10 +123,13 @@ void EmbeddedPostgres::Supervisor::line(std::string_view text) {
   if (last_lines_.size() > kKept) last_lines_.pop_front();
   // An ERROR is an answer to a statement: whoever sent it reports it where it matters. FATAL ends one session, PANIC the server.
   // "The database system is starting up" answers our own question whether it is.
+  // "terminating connection due to administrator command" is our own stop, seen by the sessions that are left.
+  const bool is_our_stop = stopping_ && text.find("due to administrator command") != std::string_view::npos;
   const bool is_asked_too_early = text.find("the database system is ") != std::string_view::npos;
-  const auto level = text.starts_with("PANIC:")                                                            ? log::Level::Error
-                     : !is_asked_too_early && (text.starts_with("FATAL:") || text.starts_with("WARNING:")) ? log::Level::Warning
-                                                                                                           : log::Level::Debug;
+  const auto level = text.starts_with("PANIC:") ? log::Level::Error
+                     : !is_asked_too_early && !is_our_stop && (text.starts_with("FATAL:") || text.starts_with("WARNING:"))
+                         ? log::Level::Warning
+                         : log::Level::Debug;
   log::event(level, "postgres.log", {log::field("text", text)});
 }
 
@@ -176,6 +179,7 @@ void EmbeddedPostgres::Supervisor::set(State state) {
 
 void EmbeddedPostgres::Supervisor::shut_down() {
   if (!child_) return;
+  stopping_ = true;
   struct Step {
     int signal;
     milliseconds patience;

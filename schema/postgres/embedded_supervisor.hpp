@@ -43,6 +43,7 @@ class EmbeddedPostgres::Supervisor {
   std::string unfinished_;  ///< the log's last, incomplete line
   std::deque<std::string> last_lines_;
   bool was_up_ = false;    ///< it has answered at least once
+  bool stopping_ = false;  ///< it was told to end
   bool given_up_ = false;  ///< the first start failed for good
   Instant started_{};
   std::optional<Instant> restart_at_;

@@ -126,11 +126,34 @@ namespace = "${{ns}}"
   static inline std::unique_ptr<Installation> installation_;
 };
 
+TEST_F(Live, AFileThatWasMendedIsSyncedOnceAndAFilterThatFindsNobodyIsSaid) {
+  ASSERT_EQ(ctl({"tenants", "create", "mended"}).code, kOk);
+  auto text = test::read_file(here().dir.file("acme.toml"));
+  const auto replace = [&](const std::string& from, const std::string& to) { text.replace(text.find(from), from.size(), to); };
+  replace("\"acme\"", "\"mended\"");
+  replace("users = { base", "users = { filter = \"(objectClass=device)\", base");
+  here().dir.write("mended.toml", text);
+  const auto nobody = ctl({"apply", "-f", here().dir.file("mended.toml"), "--sync"});
+  EXPECT_EQ(nobody.code, kOk) << nobody.out << nobody.err;
+  EXPECT_THAT(nobody.out + nobody.err, HasSubstr("No user was read. If there should be some"));
+  replace("filter = \"(objectClass=device)\", ", "");
+  here().dir.write("mended.toml", text);
+  const auto mended = ctl({"apply", "-f", here().dir.file("mended.toml"), "--sync"});
+  EXPECT_EQ(mended.code, kOk) << mended.out << mended.err;
+  EXPECT_THAT(mended.out, HasSubstr("mended corp: applied"));
+  EXPECT_THAT(mended.out, Not(HasSubstr("mended corp: unchanged"))) << "a second run followed the one that the change causes";
+  // Nothing changed in the file: nothing starts by itself, and --sync asks for a run.
+  EXPECT_THAT(ctl({"apply", "-f", here().dir.file("mended.toml"), "--sync"}).out, HasSubstr("mended corp: unchanged"));
+  EXPECT_THAT(ctl({"users", "list", "mendd"}).err, HasSubstr("'rosterctl tenants list' shows the tenants that you may see"));
+  EXPECT_EQ(ctl({"tenants", "delete", "mended", "--yes"}).code, kOk);
+}
+
 TEST_F(Live, SetupWorksOnceAndTheTokenIsNeverPrinted) {
   const auto again = rosterctl({"setup", "--url", here().url(), "--email", "eve@acme.example", "--secret-file", "-"},
                                {.environment = here().around.environment, .input = "0123456789abcdef0123\n"});
   EXPECT_EQ(again.code, kRefused);
   EXPECT_THAT(again.err, HasSubstr("[setup_done]"));
+  EXPECT_THAT(again.err, HasSubstr("sign in with 'rosterctl login'"));
   EXPECT_THAT(ctl({"whoami"}).out, HasSubstr("ada@acme.example"));
   const auto stored = json::parse(test::read_file(here().dir.file("config/rosterctl/profiles.json")));
   const auto token = stored["profiles"]["default"]["token"].get<std::string>();

@@ -141,6 +141,7 @@ TEST(InstanceLock, APlaceThatCannotBeMadeIsAnError) {
   const auto lock = InstanceLock::take(std::filesystem::path(dir.write("file", "")) / "state");
   ASSERT_FALSE(lock);
   EXPECT_THAT(lock.error().what, StartsWith("state.directory: "));
+  EXPECT_THAT(lock.error().what, HasSubstr("name another as state.directory"));
 }
 
 TEST(Health, TheWatchdogHearsOnlyWhenEveryPartMoves) {

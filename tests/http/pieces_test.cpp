@@ -9,12 +9,21 @@
 
 #include "daemon/http/app.hpp"
 #include "daemon/http/json.hpp"
+#include "daemon/http/listening.hpp"
 #include "daemon/http/problem.hpp"
 #include "daemon/http/router.hpp"
 #include "daemon/http/token.hpp"
 
 namespace rosterd::http {
 namespace {
+
+TEST(Listening, APortThatIsTakenIsSaidWithWhatToDo) {
+  const auto first = Listening::tcp("127.0.0.1", 0);
+  ASSERT_TRUE(first) << first.error().what;
+  const auto second = Listening::tcp("127.0.0.1", first->port());
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().what.find("another program listens there already"), std::string::npos) << second.error().what;
+}
 
 // R53: the format of a token.
 TEST(Token, HasPrefixLengthAlphabetAndChecksum) {
