@@ -10,7 +10,6 @@ namespace rosterd::sync {
 namespace {
 
 using StoredChange = Store::StoredChange;
-using connectors::Present;
 
 tl::unexpected<Error> outdated(std::string_view why, std::string_view whom = {}) {
   return fail_as("plan_outdated", Errc::Conflict, "the plan no longer fits: {}{}", why, whom);

@@ -27,8 +27,8 @@ namespace rosterd::postgres {
 
 /// What PostgreSQL or the way to it said. `lost`: the connection is gone and must be opened anew.
 struct DbError : std::runtime_error {
-  DbError(std::string message, std::string state, bool is_lost)
-      : runtime_error(std::move(message)), sqlstate(std::move(state)), lost(is_lost) {}
+  DbError(const std::string& message, std::string state, bool is_lost)
+      : runtime_error(message), sqlstate(std::move(state)), lost(is_lost) {}
   std::string sqlstate;  ///< five characters; empty when there was no answer
   bool lost;
 };

@@ -37,13 +37,13 @@ class Pool {
   template <class Work>
   auto run(Mode mode, std::string_view doing, Work work) -> decltype(work(std::declval<Db&>())) {
     using Answer = decltype(work(std::declval<Db&>()));
-    std::optional<Answer> answer;
+    Answer answer = fail(Errc::Internal, "{}: the work was not begun", doing);
     const auto done = transaction(mode, doing, [&](Db& db) {
-      answer.emplace(work(db));
-      return answer->has_value();
+      answer = work(db);
+      return answer.has_value();
     });
     if (!done) return tl::unexpected(done.error());
-    return std::move(*answer);
+    return answer;
   }
 
   /// A connection of its own for a stage; goes back with give_back. Its statements may take longer.
