@@ -1,10 +1,11 @@
 // Invitations to a tenant (rbac.md R93, R94, and R79 at both ends).
 #include <gmock/gmock.h>
 
-#include <optional>
+#include <stdexcept>
 #include <thread>
 
 #include "tests/http/sign_in_world.hpp"
+#include "tests/support/fetched.hpp"
 
 namespace rosterd::test {
 namespace {
@@ -235,51 +236,52 @@ TEST_F(Invited, R93TheLinkLeadsToAPageThatAsksNobodyElse) {
   EXPECT_NE(world.nobody().get("/invite").header("content-security-policy"), policy) << "each answer has its own nonce";
 }
 
-/// What a person sees who opens the link of an invitation and fills in the page; nothing without Node.
-std::optional<json> filled_in(const World& world, const std::string& fragment, const json& fields) {
-  if (run({"node", "--version"}).status != 0) return std::nullopt;
+/// What a person sees who opens the link of an invitation and fills in the page; ROSTERD_NEEDS("node") before it.
+json filled_in(const World& world, const std::string& fragment, const json& fields) {
   const auto ran = run({"node", std::string(ROSTERD_SOURCE_DIR) + "/tests/http/invite_page.cjs",
                         fmt::format("http://127.0.0.1:{}", world.server->port()), fragment, fields.dump()});
-  EXPECT_EQ(ran.status, 0) << ran.output;
-  return json::parse(ran.output, nullptr, false);
+  if (ran.status != 0)
+    throw std::runtime_error("running the page with node (package nodejs; ROSTERD_TEST_WITHOUT=node leaves it out on purpose): " +
+                             ran.output);
+  return json::parse(ran.output);
 }
 
 TEST_F(Invited, R94WhoOpensTheLinkAcceptsThereWithAPasswordOfHisOwn) {
+  ROSTERD_NEEDS("node");
   const auto email = fmt::format("page.{}@people.example", tenant);
   const auto made = invite(email, {{"roles", json::array({{{"role", "Viewer"}}})}});
   const auto link = made.body["link"].get<std::string>();
   const auto fragment = link.substr(link.find('#'));
   auto seen = filled_in(world, fragment, {{"who", "new"}, {"password", "weak"}});
-  if (!seen) GTEST_SKIP() << "needs node (package nodejs)";
-  EXPECT_EQ((*seen)["done"], false);
-  EXPECT_NE((*seen)["said"].get<std::string>().find("password"), std::string::npos) << seen->dump();
+  EXPECT_EQ(seen["done"], false);
+  EXPECT_NE(seen["said"].get<std::string>().find("password"), std::string::npos) << seen.dump();
   seen = filled_in(world, fragment, {{"who", "new"}, {"password", kGood}, {"first_name", "Paige"}});
-  EXPECT_EQ((*seen)["done"], true) << seen->dump();
-  EXPECT_EQ((*seen)["address"], "/invite") << "the token does not stay in the address bar";
-  EXPECT_EQ((*seen)["password"], "");
-  EXPECT_EQ((*seen)["requests"], json::array({"v1/invitations/accept"}));
+  EXPECT_EQ(seen["done"], true) << seen.dump();
+  EXPECT_EQ(seen["address"], "/invite") << "the token does not stay in the address bar";
+  EXPECT_EQ(seen["password"], "");
+  EXPECT_EQ(seen["requests"], json::array({"v1/invitations/accept"}));
   EXPECT_EQ(world.as(world.signed_in(email)).get(base).status, 200);
   EXPECT_EQ(reason(email, "permission=FLOW&action=READ"), "allowed_binding");
   seen = filled_in(world, fragment, {{"who", "new"}, {"password", kGood}});
-  EXPECT_EQ((*seen)["done"], false) << "once";
+  EXPECT_EQ(seen["done"], false) << "once";
 }
 
 TEST_F(Invited, R94WhoOpensTheLinkAcceptsThereWithTheAccountHeHas) {
+  ROSTERD_NEEDS("node");
   const auto email = world.somebody("joan");
   const auto fragment = "#" + token_of(invite(email));
   auto seen = filled_in(world, fragment, {{"who", "known"}, {"email", email}, {"password", kOther}});
-  if (!seen) GTEST_SKIP() << "needs node (package nodejs)";
-  EXPECT_EQ((*seen)["done"], false);
+  EXPECT_EQ(seen["done"], false);
   seen = filled_in(world, fragment, {{"who", "known"}, {"email", email}, {"password", kGood}});
-  EXPECT_EQ((*seen)["done"], true) << seen->dump();
-  EXPECT_EQ((*seen)["requests"], json::array({"v1/login", "v1/invitations/accept", "v1/logout"}));
+  EXPECT_EQ(seen["done"], true) << seen.dump();
+  EXPECT_EQ(seen["requests"], json::array({"v1/login", "v1/invitations/accept", "v1/logout"}));
   EXPECT_EQ(world.as(world.signed_in(email)).get(base).status, 200);
 }
 
 TEST_F(Invited, ALinkThatWasCutOffShowsNoForm) {
+  ROSTERD_NEEDS("node");
   const auto seen = filled_in(world, "#rsi_abc", json::object());
-  if (!seen) GTEST_SKIP() << "needs node (package nodejs)";
-  EXPECT_EQ((*seen)["shown"], false);
+  EXPECT_EQ(seen["shown"], false);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@
 
 namespace rosterd::test {
 
-/// Names: "node" (oidc-provider and scimmy), "keycloak", "canaille", "scim2-tester".
+/// Names: "node" (oidc-provider and scimmy; pages that are run with it), "keycloak", "canaille", "scim2-tester".
 /// Empty, or, when `name` stands in ROSTERD_TEST_WITHOUT, the reason to skip with.
 [[nodiscard]] std::string left_out(std::string_view name);
 /// The folder it was fetched into; throws with how to mend when it is not there.
