@@ -70,9 +70,9 @@ ConnectorType::Fingerprints fingerprint(std::string_view json) {
   all["primary_group"] = static_cast<int>(settings->primary_group);
   const auto& users = settings->users;
   all["user_attributes"] = {users.username, users.email, users.first_name, users.last_name};
-  if (settings->groups) {
-    all["group_attributes"] = {settings->groups->name, settings->groups->description};
-    for (const auto& member : settings->groups->members) all["member_attributes"].push_back(member.name);
+  if (const auto& groups = settings->groups) {
+    all["group_attributes"] = {groups->name, groups->description};
+    for (const auto& member : groups->members) all["member_attributes"].push_back(member.name);
   }
   return {.cursor = hash_of(all), .scope = scope};
 }
@@ -134,49 +134,63 @@ Result<bool> Directory::readable(std::string_view entry, std::stop_token stop) {
 
 std::string Directory::container_of(std::string_view entry) const { return parent_dn(entry); }
 
-void Directory::test_part(Client& client, std::string_view name, const Part& part, std::vector<Finding>& findings, bool& any_id) {
-  UserDecoder users(settings_);
-  std::optional<GroupDecoder> groups;
-  if (settings_.groups) groups.emplace(settings_);
-  const bool is_users = name == "users";
+/// What the test of a source shows of one entry: `sample` where all is well with it, else `trouble`.
+struct Directory::Looked {
+  Decoded decoded;
+  std::string entry, sample, trouble;
+};
+
+Directory::Looked Directory::look_at_user(UserDecoder& users, const Entry& entry) {
+  const auto decoded = users.decode(entry);
+  const auto& user = users.record();
+  Looked out{.decoded = decoded, .entry = user.entry, .sample = {}, .trouble = {}};
+  if (decoded == Decoded::Skipped)
+    out.trouble = fmt::format("{}: {}", out.entry, users.reason());
+  else if (!users.hidden().empty())
+    out.trouble = fmt::format("{} shows no {}; grant the bind account read access to it", out.entry, users.hidden());
+  else
+    out.sample = fmt::format("{} is {} {} <{}>, username {}{}", out.entry, user.first_name, user.last_name,
+                             user.email.value_or("no e-mail"), user.username, user.enabled ? "" : ", disabled: " + user.disabled_reason);
+  return out;
+}
+
+Directory::Looked Directory::look_at_group(GroupDecoder& groups, const Entry& entry) {
+  const auto decoded = groups.decode(entry);
+  Looked out{.decoded = decoded, .entry = groups.record().entry, .sample = {}, .trouble = {}};
+  if (decoded == Decoded::Skipped) {
+    out.trouble = fmt::format("{}: {}", out.entry, groups.reason());
+  } else if (groups.members_hidden()) {
+    out.trouble =
+        fmt::format("{} must have members by its object class but shows none; grant the bind account read access to them", out.entry);
+  } else if (!groups.hidden_number().empty()) {
+    out.trouble = fmt::format("{} shows no {}; grant the bind account read access to it", out.entry, groups.hidden_number());
+  } else if (decoded == Decoded::Usable) {
+    std::uint64_t members = 0;
+    (void)groups.each_members(entry, [&members](std::span<const Reference> batch) {
+      members += batch.size();
+      return true;
+    });
+    out.sample = fmt::format("{} is the group {} with {}{} members", out.entry, groups.record().name,
+                             groups.ranged() == nullptr ? "" : "more than ", members);
+  }
+  return out;
+}
+
+void Directory::test_part(Client& client, std::string_view name, const Part& part, const std::vector<std::string>& attributes,
+                          const std::function<Looked(const Entry&)>& look, std::vector<Finding>& findings, bool& any_id) {
   std::string sample, trouble, without_id;
-  Search search{.base = part.base,
-                .scope = part.scope,
-                .filter = part.filter,
-                .attributes = is_users ? users.attributes() : groups->attributes(),
-                .size_limit = 1};
+  const Search search{.base = part.base, .scope = part.scope, .filter = part.filter, .attributes = attributes, .size_limit = 1};
   const auto end = client.search(search, [&](const Entry& entry) {
-    const auto decoded = is_users ? users.decode(entry) : groups->decode(entry);
-    const auto& dn = is_users ? users.record().entry : groups->record().entry;
-    switch (decoded) {
-      case Decoded::NoId:
-        without_id = dn;
-        break;
-      case Decoded::Skipped:
-        trouble = fmt::format("{}: {}", dn, is_users ? users.reason() : groups->reason());
-        break;
-      case Decoded::Usable:
-        any_id = true;
-        if (is_users && !users.hidden().empty()) {
-          trouble = fmt::format("{} shows no {}; grant the bind account read access to it", dn, users.hidden());
-        } else if (is_users) {
-          const auto& user = users.record();
-          sample = fmt::format("{} is {} {} <{}>, username {}{}", dn, user.first_name, user.last_name, user.email.value_or("no e-mail"),
-                               user.username, user.enabled ? "" : ", disabled: " + user.disabled_reason);
-        } else if (groups->members_hidden()) {
-          trouble = fmt::format("{} must have members by its object class but shows none; grant the bind account read access to them", dn);
-        } else if (!groups->hidden_number().empty()) {
-          trouble = fmt::format("{} shows no {}; grant the bind account read access to it", dn, groups->hidden_number());
-        } else {
-          std::uint64_t members = 0;
-          (void)groups->each_members(entry, [&members](std::span<const Reference> batch) {
-            members += batch.size();
-            return true;
-          });
-          sample = fmt::format("{} is the group {} with {}{} members", dn, groups->record().name,
-                               groups->ranged() == nullptr ? "" : "more than ", members);
-        }
+    auto looked = look(entry);
+    if (looked.decoded == Decoded::NoId) {
+      without_id = std::move(looked.entry);
+      return true;
     }
+    if (looked.decoded == Decoded::Usable) any_id = true;
+    if (looked.trouble.empty())
+      sample = std::move(looked.sample);
+    else
+      trouble = std::move(looked.trouble);
     return true;
   });
   const auto add = [&](bool good, std::string text) {
@@ -212,8 +226,16 @@ std::vector<Finding> Directory::test(std::stop_token stop) {
   if (const auto server = read_root_dse(**client); server && server->active_directory && settings_.preset != Preset::ActiveDirectory)
     findings.push_back({.step = "settings", .good = false, .text = "the server is an Active Directory; set preset to active_directory"});
   bool any_id = false;
-  test_part(**client, "users", settings_.users, findings, any_id);
-  if (settings_.groups && !(*client)->is_lost()) test_part(**client, "groups", *settings_.groups, findings, any_id);
+  UserDecoder users(settings_);
+  test_part(
+      **client, "users", settings_.users, users.attributes(), [&users](const Entry& entry) { return look_at_user(users, entry); }, findings,
+      any_id);
+  if (const auto& part = settings_.groups; part && !(*client)->is_lost()) {
+    GroupDecoder groups(settings_);
+    test_part(
+        **client, "groups", *part, groups.attributes(), [&groups](const Entry& entry) { return look_at_group(groups, entry); }, findings,
+        any_id);
+  }
   if (any_id) findings.push_back({.step = "stable id", .good = true, .text = fmt::format("{} can be read", settings_.id_attribute)});
   return findings;
 }

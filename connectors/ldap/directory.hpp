@@ -2,6 +2,8 @@
 // The Connector of one LDAP directory; see ldap.hpp. A new connection for each call: runs are minutes apart, and a connection that
 // idled so long is the first thing firewalls forget.
 
+#include <functional>
+
 #include "connectors/connector.hpp"
 #include "connectors/ldap/reader.hpp"
 #include "connectors/ldap/settings.hpp"
@@ -21,7 +23,11 @@ class Directory final : public Connector {
 
  private:
   [[nodiscard]] Limits limits() const;
-  void test_part(Client& client, std::string_view name, const Part& part, std::vector<Finding>& findings, bool& any_id);
+  struct Looked;
+  static Looked look_at_user(UserDecoder& users, const Entry& entry);
+  static Looked look_at_group(GroupDecoder& groups, const Entry& entry);
+  void test_part(Client& client, std::string_view name, const Part& part, const std::vector<std::string>& attributes,
+                 const std::function<Looked(const Entry&)>& look, std::vector<Finding>& findings, bool& any_id);
 
   Settings settings_;
   ConnectorOptions options_;

@@ -130,8 +130,8 @@ Result<RangedRead> read_ranges(Client& client, const std::string& dn, const Memb
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     const auto pass = reader.pass(out.members);
     if (!pass) return fail(pass.error());
-    if (pass->trouble) {
-      out.trouble = *pass->trouble;
+    if (const auto& trouble = pass->trouble) {
+      out.trouble = *trouble;
       return out;
     }
     const auto after = reader.stamp();

@@ -74,9 +74,7 @@ std::string whose_limits(const Settings& settings) {
 }
 
 FullRead::FullRead(Client& client, const Settings& settings, const ConnectorOptions& options, const Learnt& learnt, FeedSink& sink)
-    : client_(client), settings_(settings), options_(options), learnt_(learnt), sink_(sink), users_(settings) {
-  if (settings.groups) groups_.emplace(settings);
-}
+    : client_(client), settings_(settings), options_(options), learnt_(learnt), sink_(sink), users_(settings) {}
 
 void FullRead::prove(std::string what, bool good, std::string detail) {
   proof_.evidence.push_back({.what = std::move(what), .good = good, .detail = std::move(detail)});
@@ -94,16 +92,11 @@ Result<FeedEnd> FullRead::run() {
   sink_.phase("reading users");
   if (auto ok = read_part({"users", settings_.users, users_.attributes(), [this](const Entry& entry) { return take_user(entry); }}); !ok)
     return fail(ok.error());
-  if (groups_) {
+  if (const auto& part = settings_.groups) {
     if (client_.is_lost()) {
       prove("groups: the final result was success", false, "not read, the connection was lost before");
-    } else {
-      sink_.phase("reading groups");
-      if (auto ok =
-              read_part({"groups", *settings_.groups, groups_->attributes(), [this](const Entry& entry) { return take_group(entry); }});
-          !ok)
-        return fail(ok.error());
-      if (auto ok = read_ranged_groups(); !ok) return fail(ok.error());
+    } else if (auto ok = read_groups(*part); !ok) {
+      return fail(ok.error());
     }
     prove("groups: no member list was hidden", hidden_ == 0,
           hidden_ == 0
@@ -254,8 +247,15 @@ bool FullRead::take_user(const Entry& entry) {
   return !sink_stopped_;
 }
 
-bool FullRead::take_group(const Entry& entry) {
-  auto& groups = *groups_;
+Result<void> FullRead::read_groups(const GroupPart& part) {
+  GroupDecoder groups(settings_);
+  sink_.phase("reading groups");
+  const auto take = [this, &groups](const Entry& entry) { return take_group(groups, entry); };
+  if (auto ok = read_part({"groups", part, groups.attributes(), take}); !ok) return ok;
+  return read_ranged_groups(groups);
+}
+
+bool FullRead::take_group(GroupDecoder& groups, const Entry& entry) {
   const auto decoded = groups.decode(entry);
   const auto& record = groups.record();
   switch (decoded) {
@@ -275,7 +275,7 @@ bool FullRead::take_group(const Entry& entry) {
     ranged_.push_back({.dn = std::string(entry.dn), .member = *groups.ranged()});
     return true;
   }
-  note_hidden();
+  note_hidden(groups);
   const bool ok = sink_.group(record) &&
                   groups.each_members(entry, [this](std::span<const Reference> members) { return sink_.members(members); }) &&
                   sink_.end_group(groups.is_whole());
@@ -284,13 +284,13 @@ bool FullRead::take_group(const Entry& entry) {
 }
 
 /// Of the group that was decoded last.
-void FullRead::note_hidden() {
-  const auto& entry = groups_->record().entry;
-  note_cut(groups_->hidden_number(), entry);
-  if (groups_->members_hidden() && hidden_++ == 0) first_hidden_ = entry;
+void FullRead::note_hidden(const GroupDecoder& groups) {
+  const auto& entry = groups.record().entry;
+  note_cut(groups.hidden_number(), entry);
+  if (groups.members_hidden() && hidden_++ == 0) first_hidden_ = entry;
 }
 
-Result<void> FullRead::read_ranged_groups() {
+Result<void> FullRead::read_ranged_groups(GroupDecoder& groups) {
   if (ranged_.empty()) return {};
   sink_.phase("reading large groups");
   std::uint64_t broken = 0;
@@ -298,21 +298,21 @@ Result<void> FullRead::read_ranged_groups() {
   std::vector<Reference> batch;
   for (const auto& [dn, member] : ranged_) {
     const auto read = client_.is_lost() ? Result<RangedRead>(fail(Errc::Unavailable, "the connection was lost before"))
-                                        : read_ranges(client_, dn, member, *groups_);
+                                        : read_ranges(client_, dn, member, groups);
     if (!read && read.error().code == Errc::Stopped) return fail(read.error(), "reading the members of {}", dn);
     if (!read || !read->whole) {
       // Its edges stay as they are held: the group is not delivered at all, and the read is not complete.
       if (broken++ == 0) first = fmt::format("{}: {}", dn, read ? read->trouble : read.error().what);
       continue;
     }
-    note_hidden();
-    bool ok = sink_.group(groups_->record());
+    note_hidden(groups);
+    bool ok = sink_.group(groups.record());
     for (std::size_t at = 0; ok && at < read->members.size();) {
       batch.resize(std::min(kBatch, read->members.size() - at));
       for (auto& reference : batch) reference.assign(read->members.at(at++));
       ok = sink_.members(batch);
     }
-    if (!ok || !sink_.end_group(groups_->is_whole())) return fail(Errc::Stopped, "reading groups: the receiver wants no more");
+    if (!ok || !sink_.end_group(groups.is_whole())) return fail(Errc::Stopped, "reading groups: the receiver wants no more");
   }
   prove("groups: every member range was read to its end", broken == 0,
         broken == 0 ? "" : fmt::format("{} groups could not be read whole, first {}", broken, first));

@@ -48,12 +48,13 @@ class FullRead {
   [[nodiscard]] Result<SearchEnd> read_paged(const Job& job, std::string& trouble);
   [[nodiscard]] Result<void> conclude(const Job& job, const Result<SearchEnd>& end, std::string trouble);
   [[nodiscard]] bool take_user(const Entry& entry);
-  [[nodiscard]] bool take_group(const Entry& entry);
+  [[nodiscard]] Result<void> read_groups(const GroupPart& part);
+  [[nodiscard]] bool take_group(GroupDecoder& groups, const Entry& entry);
   [[nodiscard]] bool skip(PrincipalType type, const ExternalId& id, const std::string& entry, const std::string& reason);
   [[nodiscard]] bool seen_before(const ExternalId& id);
   void note_cut(std::string_view attribute, const std::string& entry);
-  void note_hidden();
-  [[nodiscard]] Result<void> read_ranged_groups();
+  void note_hidden(const GroupDecoder& groups);
+  [[nodiscard]] Result<void> read_ranged_groups(GroupDecoder& groups);
   void canary(std::string_view name, const std::string& base);
 
   Client& client_;
@@ -67,7 +68,6 @@ class FullRead {
   bool sink_stopped_ = false;
   std::uint64_t delivered_ = 0;
   UserDecoder users_;
-  std::optional<GroupDecoder> groups_;
   struct Ranged {
     std::string dn;
     MemberAttribute member;

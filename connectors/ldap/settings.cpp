@@ -195,13 +195,14 @@ void read_groups(Object& root, Settings& out, Problems& problems) {
     out.groups.reset();
     return;
   }
+  auto& part = out.groups ? *out.groups : out.groups.emplace();
   Object groups(*json, root.at("groups"), problems);
-  read_part(groups, *out.groups, problems);
+  read_part(groups, part, problems);
   if (const Json* const mapped = groups.object("attributes")) {
     Object attributes(*mapped, groups.at("attributes"), problems);
-    read_attribute(attributes, "name", out.groups->name, problems);
-    read_attribute(attributes, "description", out.groups->description, problems);
-    read_members(attributes, *out.groups, problems);
+    read_attribute(attributes, "name", part.name, problems);
+    read_attribute(attributes, "description", part.description, problems);
+    read_members(attributes, part, problems);
     attributes.name_unknown();
   }
   groups.name_unknown();

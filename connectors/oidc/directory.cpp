@@ -64,8 +64,9 @@ class Directory final : public Connector {
 
   Result<FeedEnd> read(const Cursor& from, FeedSink& sink, std::stop_token stop) override {
     sink.phase("connecting");
-    if (auto ok = prepare(stop); !ok) return fail(ok.error());
-    auto api = make_api(options_.read_deadline, stop);
+    const auto tokens = prepare(stop);
+    if (!tokens) return fail(tokens.error());
+    auto api = make_api(**tokens, options_.read_deadline, stop);
     api.on_wait = [&sink](std::string_view text) { sink.phase(text); };
     return dialect_->read(api, from, sink);
   }
@@ -74,16 +75,18 @@ class Directory final : public Connector {
     // Groups that were taken out of the settings: whether they exist or not, the source is no longer about them.
     if (type == PrincipalType::Group && !settings_.groups)
       return Presence{.of = std::vector<Present>(ids.size(), Present::OutOfScope), .trouble = {}};
-    if (auto ok = prepare(stop); !ok) return fail(ok.error(), "verifying");
-    auto api = make_api(options_.read_deadline, stop);
+    const auto tokens = prepare(stop);
+    if (!tokens) return fail(tokens.error(), "verifying");
+    auto api = make_api(**tokens, options_.read_deadline, stop);
     auto presence = dialect_->verify(api, type, ids);
     if (!presence) return fail(presence.error(), "verifying");
     return presence;
   }
   Result<std::optional<std::size_t>> still_listed(std::span<const Unlisted> groups, std::stop_token stop) override {
     if (groups.empty()) return std::nullopt;
-    if (auto ok = prepare(stop); !ok) return fail(ok.error(), "asking for members");
-    auto api = make_api(options_.read_deadline, stop);
+    const auto tokens = prepare(stop);
+    if (!tokens) return fail(tokens.error(), "asking for members");
+    auto api = make_api(**tokens, options_.read_deadline, stop);
     auto listed = dialect_->still_listed(api, groups);
     if (!listed) return fail(listed.error(), "asking for members");
     return listed;
@@ -93,9 +96,9 @@ class Directory final : public Connector {
   std::vector<Finding> test(std::stop_token stop) override;
 
  private:
-  /// Discovery, where the token endpoint is not known yet.
-  Result<void> prepare(const std::stop_token& stop) {
-    if (tokens_) return {};
+  /// Where tokens come from; by discovery, where the token endpoint is not known yet. Never null.
+  Result<TokenSource*> prepare(const std::stop_token& stop) {
+    if (tokens_) return &*tokens_;
     const auto provider = discover(client_, settings_.issuer, stop);
     if (!provider) return fail(provider.error());
     settings_.client.token_endpoint = settings_.client.auth == ClientAuth::Tls && !provider->mtls_token_endpoint.empty()
@@ -103,12 +106,11 @@ class Directory final : public Connector {
                                           : provider->token_endpoint;
     if (settings_.client.token_endpoint.empty())
       return fail(Errc::Unavailable, "discovery of {}: the document names no token_endpoint; set token_url", settings_.issuer);
-    tokens_.emplace(token_source(settings_));
-    return {};
+    return &tokens_.emplace(token_source(settings_));
   }
-  Api make_api(std::chrono::milliseconds time, std::stop_token stop) {
+  Api make_api(TokenSource& tokens, std::chrono::milliseconds time, std::stop_token stop) {
     return Api({.client = client_,
-                .tokens = *tokens_,
+                .tokens = tokens,
                 .scheme = settings_.scheme,
                 .throttle = type_.throttle,
                 .deadline = steady_clock::now() + time,
@@ -131,20 +133,21 @@ std::vector<Finding> Directory::test(std::stop_token stop) {
     findings.push_back({.step = std::string(step), .good = good, .text = std::move(text)});
   };
   const bool known = tokens_.has_value();
-  if (auto ok = prepare(stop); !ok) {
-    add("discovery", false, ok.error().what);
+  const auto tokens = prepare(stop);
+  if (!tokens) {
+    add("discovery", false, tokens.error().what);
     return findings;
   }
   if (!known)
     add("discovery", true, fmt::format("{} is the issuer, tokens come from {}", settings_.issuer, settings_.client.token_endpoint));
-  const auto token = tokens_->current(client_, stop);
+  const auto token = (*tokens)->current(client_, stop);
   if (!token) {
     add("token", false, token.error().what);
     return findings;
   }
   add("token", true,
       settings_.is_static ? "a static token is set" : fmt::format("the provider gave {} a token", settings_.client.client_id));
-  auto api = make_api(options_.operation_timeout, std::move(stop));
+  auto api = make_api(**tokens, options_.operation_timeout, std::move(stop));
   dialect_->test(api, findings);
   return findings;
 }

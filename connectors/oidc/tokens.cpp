@@ -143,9 +143,9 @@ Result<AccessToken> fetch_token(http::Client& client, const ClientCredentials& c
 }
 
 Result<std::string> TokenSource::current(http::Client& client, std::stop_token stop) {
-  if (static_) return *static_;
+  if (const auto* token = std::get_if<std::string>(&from_)) return *token;
   if (!token_ || steady_clock::now() >= token_->refresh_at) {
-    auto fresh = fetch_token(client, *credentials_, SystemClock().now(), std::move(stop));
+    auto fresh = fetch_token(client, std::get<ClientCredentials>(from_), SystemClock().now(), std::move(stop));
     if (!fresh) return fail(fresh.error());
     token_ = std::move(*fresh);
   }
@@ -153,7 +153,7 @@ Result<std::string> TokenSource::current(http::Client& client, std::stop_token s
 }
 
 bool TokenSource::refused(std::string_view token) {
-  if (static_) return false;
+  if (std::holds_alternative<std::string>(from_)) return false;
   if (token_ && token_->value == token) token_.reset();
   return true;
 }

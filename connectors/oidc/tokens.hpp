@@ -6,6 +6,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <variant>
 
 #include "connectors/http/client.hpp"
 #include "schema/core/clock.hpp"
@@ -63,8 +64,8 @@ struct AccessToken {
 class TokenSource {
  public:
   /// Nobody checks a static token's age.
-  explicit TokenSource(std::string static_token) : static_(std::move(static_token)) {}
-  explicit TokenSource(ClientCredentials credentials) : credentials_(std::move(credentials)) {}
+  explicit TokenSource(std::string static_token) : from_(std::move(static_token)) {}
+  explicit TokenSource(ClientCredentials credentials) : from_(std::move(credentials)) {}
 
   /// The token to send now, fetched where there is none or it grows old.
   [[nodiscard]] Result<std::string> current(http::Client& client, std::stop_token stop);
@@ -72,8 +73,7 @@ class TokenSource {
   [[nodiscard]] bool refused(std::string_view token);
 
  private:
-  std::optional<std::string> static_;
-  std::optional<ClientCredentials> credentials_;
+  std::variant<std::string, ClientCredentials> from_;  ///< the token itself, or what fetches one
   std::optional<AccessToken> token_;
 };
 

@@ -67,11 +67,12 @@ Result<TimePoint> in_time(const json& claims, const Policy& policy, TimePoint no
   const auto expires = time_of(claims, "exp"), begins = time_of(claims, "nbf"), issued = time_of(claims, "iat");
   for (const auto* one : {&expires, &begins, &issued})
     if (!*one) return fail(one->error());
-  if (!*expires) return refuse("wrong_claims", "has no exp");
-  if (now >= **expires + skew) return refuse("expired", "has expired");
-  if (*begins && **begins > now + skew) return refuse("not_yet_valid", "is not valid yet (nbf)");
-  if (*issued && **issued > now + skew) return refuse("not_yet_valid", "was issued in the future (iat)");
-  return **expires;
+  const auto &exp = *expires, &nbf = *begins, &iat = *issued;
+  if (!exp) return refuse("wrong_claims", "has no exp");
+  if (now >= *exp + skew) return refuse("expired", "has expired");
+  if (nbf && *nbf > now + skew) return refuse("not_yet_valid", "is not valid yet (nbf)");
+  if (iat && *iat > now + skew) return refuse("not_yet_valid", "was issued in the future (iat)");
+  return *exp;
 }
 
 /// What holds for every token of an issuer.
@@ -161,7 +162,7 @@ Result<Claims> judge_access_token(const Jws& jws, json claims, const Policy& pol
     return refuse("wrong_audience", "is for another audience");
   const auto client = client_of(all);
   if (!client) return fail(client.error());
-  if (!policy.clients.empty() && (!*client || !holds(policy.clients, **client)))
+  if (const auto& id = *client; !policy.clients.empty() && (!id || !holds(policy.clients, *id)))
     return refuse("wrong_client", "was given to a client that is not allowed");
   if (const auto right = right_type(jws, policy.type); !right) return fail(right.error());
   if (const auto right = no_other_kind(all); !right) return fail(right.error());

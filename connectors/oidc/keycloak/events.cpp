@@ -212,13 +212,14 @@ Result<Position> position(Api& api, const Realm& realm) {
   if (!admin) return fail(admin.error());
   const auto user = newest(api, user_log(realm));
   if (!user) return fail(user.error());
-  if (!*admin || !*user) {
-    out.why_none = fmt::format("the log of {} events is empty as yet, or may not be read", *admin ? "user" : "admin");
+  const auto &last_admin = *admin, &last_user = *user;
+  if (!last_admin || !last_user) {
+    out.why_none = fmt::format("the log of {} events is empty as yet, or may not be read", last_admin ? "user" : "admin");
     return out;
   }
-  auto known = known_at(api, realm, **admin);
+  auto known = known_at(api, realm, *last_admin);
   if (known)
-    out.cursor = cursor_of({.admin = **admin, .user = **user, .known = std::move(*known)});
+    out.cursor = cursor_of({.admin = *last_admin, .user = *last_user, .known = std::move(*known)});
   else if (known.error().code == Errc::CursorExpired)
     out.why_none = known.error().what;
   else

@@ -126,9 +126,9 @@ void Keycloak::test_groups(Api& api, std::vector<Finding>& findings) const {
   const auto members = api.get_ok(http::with_query(realm_.members(group.id), "max", "1"));
   if (!members && members.error().code == Errc::Forbidden) return add(findings, "groups", false, std::string(kRole));
   if (!members) return add(findings, "groups", false, members.error().what);
-  const auto count = realm_.count_groups(api);
+  const auto count = realm_.count_groups(api).value_or(std::nullopt);
   add(findings, "groups", true,
-      fmt::format("1{}: {} with {} groups below it, members can be read", count && *count ? fmt::format(" of {}", **count) : "", group.path,
+      fmt::format("1{}: {} with {} groups below it, members can be read", count ? fmt::format(" of {}", *count) : "", group.path,
                   group.children.value_or(0)));
 }
 

@@ -111,11 +111,11 @@ Result<Tree> FullRead::proved_tree() {
   auto tree = realm_.tree(api_);
   if (!tree) return tree;
   std::string trouble;
-  if (*counted && tree->groups.size() < **counted) {
+  if (const auto& count = *counted; count && tree->groups.size() < *count) {
     const auto again = realm_.tree(api_);
     if (!again) return again;
     if (tree->ids != again->ids)  // S8, as above
-      trouble = fmt::format("the realm counts {} groups, {} were seen in a first walk and {} in a second", **counted, tree->ids.size(),
+      trouble = fmt::format("the realm counts {} groups, {} were seen in a first walk and {} in a second", *count, tree->ids.size(),
                             again->ids.size());
   }
   prove("groups: every page was followed to its end, at every level");

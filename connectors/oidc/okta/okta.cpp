@@ -73,8 +73,9 @@ Result<void> Okta::walk(Api& api, const std::string& url, const Use& use) {
   while (true) {
     const auto page = pages.next();
     if (!page) return fail(page.error());
-    if (!*page) return {};
-    for (const auto& object : pages.items(**page)) {
+    const auto& body = *page;
+    if (!body) return {};
+    for (const auto& object : pages.items(*body)) {
       if (text_at(object, "id").empty())
         ++without_id_;
       else if (auto ok = use(object); !ok)
@@ -140,11 +141,12 @@ Result<void> Okta::deliver_group(Api& api, const Json& object, FeedSink& sink) {
       if (is_open && page.error().code != Errc::Stopped && !sink.end_group(false)) return told_to_stop();
       return fail(page.error(), "members of {}", record.entry);
     }
-    if (!*page) break;
+    const auto& body = *page;
+    if (!body) break;
     if (!is_open && !sink.group(record)) return told_to_stop();
     is_open = delivered_ = true;
     piece.clear();
-    for (const auto& member : pages.items(**page)) {
+    for (const auto& member : pages.items(*body)) {
       if (const auto id = text_at(member, "id"); !id.empty())
         piece.push_back(user_reference(id));
       else

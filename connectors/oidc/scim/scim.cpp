@@ -166,7 +166,8 @@ Result<bool> Scim::filters_by_time(Api& api, std::uint64_t users) const {
   if (*never != 0) return false;
   const auto always = count(api, "meta.lastModified gt \"1971-01-01T00:00:00Z\"");
   if (!always) return fail(always.error());
-  return *always && **always >= users;
+  const auto& all = *always;
+  return all && *all >= users;
 }
 
 Result<void> Scim::deliver_user(const Json& resource, FeedSink& sink) const {
@@ -261,7 +262,8 @@ Result<FeedEnd> Scim::read(Api& api, const Cursor& from, FeedSink& sink) {
     end.absence = KeepOnly{};
   }
   if (follows) {
-    const auto moment = users.started() ? rfc3339(*users.started() - kOverlap) : since;
+    const auto& started = users.started();
+    const auto moment = started ? rfc3339(*started - kOverlap) : since;
     end.to.value = Json{{"v", 1}, {"since", moment}}.dump();
   }
   end.learnt = learnt_.text();

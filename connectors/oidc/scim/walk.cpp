@@ -191,7 +191,7 @@ Result<bool> Walk::index_once(const Use& use) {
     if (auto ok = deliver(*answer, use); !ok) return fail(ok.error());
     if (size == 0 || (overlaps && size == 1)) return still;  // a short page is no end, an empty one is
     const auto end = start + size - 1;                       // the index of its last
-    if (answer->total && end >= *answer->total) return still;
+    if (const auto& total = answer->total; total && end >= *total) return still;
     if (overlaps && seen_.size() == known && !answer->total)
       return fail(Errc::Unavailable, "{}: the provider repeats its pages", options_.endpoint);
     last = id_of(answer->resources->back());
