@@ -12,7 +12,8 @@ namespace {
 using nlohmann::json;
 
 struct AccountFields {
-  std::string key, email, first_name, last_name, query;
+  std::string key, email, first_name, last_name, query, subject;
+  bool no_identity = false;
   bool super_admin = false, with_password = false, password_stdin = false, yes = false;
   std::size_t limit = 100;
 };
@@ -166,6 +167,31 @@ Try<int> unlock(Session& session, const AccountFields& fields) {
   const auto api = session.api();
   if (!api) return fail(api.error());
   return answered(session, (*api)->post(path({"accounts", fields.key, "unlock"}), json::object()), "may sign in again.");
+}
+
+/// Who the account is at the issuer that accounts sign in through.
+Try<int> identity(Session& session, const AccountFields& fields) {
+  const auto api = session.api();
+  if (!api) return fail(api.error());
+  const auto where = path({"accounts", fields.key, "identity"});
+  if (fields.no_identity) {
+    const auto gone = (*api)->remove(where);
+    if (!gone) return fail(gone.error());
+    session.note("The account has no identity at the issuer any more.");
+    return kOk;
+  }
+  const auto shown = fields.subject.empty() ? (*api)->get(where) : (*api)->put(where, {{"subject", fields.subject}}, "");
+  if (!shown) return fail(shown.error());
+  if (session.json()) {
+    session.print_json(*shown);
+    return kOk;
+  }
+  const auto subject = text_at(*shown, "subject");
+  Sheet sheet;
+  sheet.line("issuer", text_at(*shown, "issuer"));
+  sheet.line("subject", subject.empty() ? "none; --subject gives one" : subject);
+  session.print(sheet);
+  return kOk;
 }
 
 struct OwnFields {
@@ -409,6 +435,9 @@ void add_accounts(Commands commands) {
   add_for("revoke-super-admin", "Take that away; never from the last one",
           [](Session& on, const AccountFields& of) { return switch_super_admin(on, of, false); });
   add_for("unlock", "End a lock that failed sign-ins have led to", unlock);
+  auto* who = add_for("identity", "Show, give or take away who an account is at the issuer of [sign_in]", identity);
+  auto* given = who->add_option("--subject", fields->subject, "The subject (claim sub) to give it")->type_name("SUBJECT");
+  who->add_flag("--remove", fields->no_identity, "Take it away: the account signs in through the issuer no more")->excludes(given);
   add_own(commands);
   add_invitations(commands);
 }
