@@ -7,11 +7,12 @@
 
 namespace rosterd::test {
 
-CanailleServer::CanailleServer(int people) : dir_("rcan"), port_(free_port()) {
+CanailleServer::CanailleServer(int people, const std::optional<Pushes>& pushes) : dir_("rcan"), port_(free_port()) {
   const auto python = fetched("canaille") / "venv/bin/python";
   const auto script = std::filesystem::path(ROSTERD_SOURCE_DIR) / "tests/support/servers/run_canaille.py";
-  server_.emplace(Argv{python.string(), "-B", script.string(), std::to_string(port_), client_id(), client_secret(), std::to_string(people)},
-                  ProcessOptions{.cwd = dir_.path().string(), .output = dir_.file("log")});
+  Argv command{python.string(), "-B", script.string(), std::to_string(port_), client_id(), client_secret(), std::to_string(people)};
+  if (pushes) command.insert(command.end(), {pushes->url, dir_.write("token", pushes->token)});  // arguments are anybody's to read
+  server_.emplace(std::move(command), ProcessOptions{.cwd = dir_.path().string(), .output = dir_.file("log")});
   const auto ready = [&] { return web({.url = issuer() + "/.well-known/openid-configuration"}).status == 200; };
   if (!wait_until([&] { return !server_->is_running() || ready(); }, Milliseconds(60'000)) || !server_->is_running())
     throw std::runtime_error("canaille does not start: " + log());

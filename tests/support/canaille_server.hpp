@@ -12,7 +12,13 @@ namespace rosterd::test {
 
 class CanailleServer {
  public:
-  explicit CanailleServer(int people = 25);  ///< ROSTERD_NEEDS("canaille") before it
+  /// A SCIM server that it tells of every change.
+  struct Pushes {
+    std::string url;  ///< "http://…/scim/v2/"
+    std::string token;
+  };
+  explicit CanailleServer(int people = 25) : CanailleServer(people, std::nullopt) {}  ///< ROSTERD_NEEDS("canaille") before it
+  CanailleServer(int people, const std::optional<Pushes>& pushes);
 
   [[nodiscard]] std::string issuer() const;
   [[nodiscard]] std::string scim_url() const { return issuer() + "/scim/v2"; }

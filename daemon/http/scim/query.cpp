@@ -133,13 +133,18 @@ class Walk {
 
  private:
   [[nodiscard]] bool shows_members() const {
-    return query_.wanted.wants("members") || (query_.filter && speaks_of(*query_.filter, "members"));
+    return query_.wanted.wants("members") || (query_.filter && speaks_of(*query_.filter, "members"), false);
   }
-  Result<std::vector<json>> resources(const std::vector<Pushed>& all, bool members) {
+  Result<std::vector<json>> resources(const std::vector<Pushed>& all, bool members, bool with_groups) {
     std::vector<json> out;
     std::vector<PrincipalId> groups;
     for (const auto& one : all) {
       out.push_back(to_resource(base_, one));
+      if (one.type == PrincipalType::User && with_groups) {  // dear: who wants them of all reads the groups
+        const auto found = call_.store().pushed(call_.tenant, source_, groups_of(one.id));
+        if (!found) return tl::unexpected(found.error());
+        add_groups(out.back(), base_, *found);
+      }
       if (one.type == PrincipalType::Group) groups.push_back(one.id);
     }
     if (!members || groups.empty()) return out;
@@ -166,7 +171,7 @@ class Walk {
       while (true) {
         auto chunk = call_.store().pushed(call_.tenant, source_, where);
         if (!chunk) return tl::unexpected(chunk.error());
-        auto found = resources(*chunk, query_.filter && speaks_of(*query_.filter, "members"));
+        auto found = resources(*chunk, query_.filter && speaks_of(*query_.filter, "members"), false);
         if (!found) return tl::unexpected(found.error());
         for (std::size_t i = 0; i < chunk->size(); ++i) {
           if (query_.filter && !matches(*query_.filter, type, (*found)[i])) continue;
@@ -186,7 +191,7 @@ class Walk {
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return chosen[a].id < chosen[b].id; });
     std::vector<Pushed> by_id;
     for (const auto i : order) by_id.push_back(std::move(chosen[i]));
-    auto found = resources(by_id, query_.wanted.wants("members"));
+    auto found = resources(by_id, query_.wanted.wants("members"), query_.wanted.asks_for("groups"));
     if (!found) return tl::unexpected(found.error());
     std::vector<json> items(by_id.size());
     for (std::size_t i = 0; i < order.size(); ++i) items[order[i]] = cut(std::move((*found)[i]), query_.wanted);

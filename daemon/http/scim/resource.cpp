@@ -163,6 +163,24 @@ void add_members(json& group, std::string_view base, std::span<const PushedMembe
   group["members"] = std::move(list);
 }
 
+PushedQuery groups_of(PrincipalId user) {
+  PushedQuery out;
+  out.type = PrincipalType::Group;
+  out.member = user;
+  out.limit = 1000;
+  return out;
+}
+
+void add_groups(json& user, std::string_view base, std::span<const Pushed> groups) {
+  auto list = json::array();
+  for (const auto& one : groups)
+    list.push_back({{"value", text(PrincipalType::Group, one.id)},
+                    {"$ref", location(base, PrincipalType::Group, one.id)},
+                    {"display", one.name},
+                    {"type", "direct"}});
+  user["groups"] = std::move(list);
+}
+
 Result<PushedContent> to_content(PrincipalType type, const json& document) {
   const std::string_view named = type == PrincipalType::User ? "userName" : "displayName";
   PushedContent out;

@@ -19,6 +19,9 @@ namespace rosterd::http::scim {
 /// The whole resource but for members.
 [[nodiscard]] nlohmann::json to_resource(std::string_view base, const Pushed& one);
 void add_members(nlohmann::json& group, std::string_view base, std::span<const PushedMember> members);
+/// The groups that a user is a direct member of: at most a thousand of them are shown.
+[[nodiscard]] PushedQuery groups_of(PrincipalId user);
+void add_groups(nlohmann::json& user, std::string_view base, std::span<const Pushed> groups);
 
 /// A normalized document as it is stored. InvalidInput "invalidValue" where what is needed is missing or unfit.
 [[nodiscard]] Result<PushedContent> to_content(PrincipalType type, const nlohmann::json& document);
@@ -30,6 +33,8 @@ void add_members(nlohmann::json& group, std::string_view base, std::span<const P
 struct Wanted {
   std::vector<Path> only, without;
   [[nodiscard]] bool wants(std::string_view attribute) const;
+  /// Whether ?attributes= names it.
+  [[nodiscard]] bool asks_for(std::string_view attribute) const { return !only.empty() && wants(attribute); }
 };
 /// Of comma-separated names; InvalidInput "invalidValue" when both are given.
 [[nodiscard]] Result<Wanted> parse_wanted(std::string_view attributes, std::string_view excluded);

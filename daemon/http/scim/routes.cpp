@@ -55,9 +55,16 @@ Result<Wanted> wanted_of(const Call& call) {
   return parse_wanted(text("attributes"), text("excludedAttributes"));
 }
 
-Result<json> whole(Call& call, const Pushed& one, bool members) {
+Result<json> whole(Call& call, const Pushed& one, const Wanted& wanted) {
   auto out = to_resource(base_of(call), one);
-  if (one.type == PrincipalType::User || !members) return out;
+  if (one.type == PrincipalType::User) {
+    if (!wanted.asks_for("groups")) return out;
+    const auto groups = call.store().pushed(call.tenant, call.pusher->pusher.source, groups_of(one.id));
+    if (!groups) return tl::unexpected(groups.error());
+    add_groups(out, base_of(call), *groups);
+    return out;
+  }
+  if (!wanted.wants("members")) return out;
   const PrincipalId only[] = {one.id};
   const auto found = call.store().pushed_members(call.tenant, call.pusher->pusher.source, only);
   if (!found) return tl::unexpected(found.error());
@@ -68,7 +75,7 @@ Result<json> whole(Call& call, const Pushed& one, bool members) {
 Result<Reply> shown(Call& call, int status, const Pushed& one) {
   const auto wanted = wanted_of(call);
   if (!wanted) return tl::unexpected(wanted.error());
-  auto body = whole(call, one, wanted->wants("members"));
+  auto body = whole(call, one, *wanted);
   if (!body) return tl::unexpected(body.error());
   auto out = scim_reply(status, cut(std::move(*body), *wanted));
   out.headers.emplace_back("ETag", etag(one));

@@ -65,6 +65,20 @@ const std::vector<Attribute>& user_attributes() {
       plural("entitlements", "Kept as sent; gives no right in rosterd."),
       plural("roles", "Kept as sent; gives no right in rosterd."),
       plural("x509Certificates", "Certificates.", true, Kind::Binary),
+      {.name = "groups",
+       .kind = Kind::Complex,
+       .multi = true,
+       .mutability = Mutability::ReadOnly,
+       .description = "Groups of this source that the user is a direct member of; changed at the groups.",
+       .sub = {{.name = "value", .case_exact = true, .mutability = Mutability::ReadOnly, .description = "Id of the group."},
+               {.name = "$ref",
+                .kind = Kind::Reference,
+                .case_exact = true,
+                .mutability = Mutability::ReadOnly,
+                .description = "URI of the group."},
+               {.name = "display", .mutability = Mutability::ReadOnly, .description = "Name of the group."},
+               {.name = "type", .mutability = Mutability::ReadOnly, .description = "Always direct.", .canonical = {"direct"}}},
+       .on_request = true},
   };
   return table;
 }
@@ -93,13 +107,13 @@ const std::vector<Attribute>& group_attributes() {
        .kind = Kind::Complex,
        .multi = true,
        .description = "Users and groups that are direct members.",
-       .sub = {{.name = "value", .case_exact = true, .description = "Id of the member."},
+       .sub = {{.name = "value", .case_exact = true, .mutability = Mutability::Immutable, .description = "Id of the member."},
                {.name = "$ref",
                 .kind = Kind::Reference,
                 .case_exact = true,
-                .mutability = Mutability::ReadOnly,
+                .mutability = Mutability::Immutable,
                 .description = "URI of the member."},
-               text_of("type", "User or Group."),
+               {.name = "type", .mutability = Mutability::Immutable, .description = "User or Group.", .canonical = {"User", "Group"}},
                {.name = "display", .mutability = Mutability::ReadOnly, .description = "Name of the member."}}},
   };
   return table;
@@ -119,7 +133,6 @@ const std::vector<Attribute>& common_attributes() {
                {.name = "lastModified", .kind = Kind::DateTime},
                {.name = "location", .kind = Kind::Reference, .case_exact = true},
                {.name = "version", .case_exact = true}}},
-      {.name = "groups", .kind = Kind::Complex, .multi = true, .mutability = Mutability::ReadOnly},
   };
   return table;
 }
@@ -215,7 +228,9 @@ Result<json> value_of(const Attribute& attribute, const json& sent, std::string_
 Result<void> take_into(json& out, const std::vector<Attribute>& table, std::string_view prefix, const json& sent) {
   for (const auto& [name, value] : sent.items()) {
     const auto* attribute = named(table, name);
-    if (attribute == nullptr || attribute->mutability != Mutability::ReadWrite || value.is_null()) continue;
+    if (attribute == nullptr || attribute->mutability == Mutability::ReadOnly || attribute->mutability == Mutability::WriteOnly ||
+        value.is_null())
+      continue;
     const auto where = prefix.empty() ? std::string(attribute->name) : fmt::format("{}:{}", prefix, attribute->name);
     auto kept = value_of(*attribute, value, where);
     if (!kept) return tl::unexpected(kept.error());
@@ -225,6 +240,20 @@ Result<void> take_into(json& out, const std::vector<Attribute>& table, std::stri
     out[std::string(attribute->name)] = std::move(*kept);
   }
   return {};
+}
+
+std::string_view mutability_name(Mutability mutability) {
+  switch (mutability) {
+    case Mutability::ReadWrite:
+      return "readWrite";
+    case Mutability::ReadOnly:
+      return "readOnly";
+    case Mutability::WriteOnly:
+      return "writeOnly";
+    case Mutability::Immutable:
+      return "immutable";
+  }
+  return "readWrite";
 }
 
 std::string_view kind_name(Kind kind) {
@@ -253,11 +282,12 @@ json attribute_document(const Attribute& one) {
            {"description", one.description},
            {"required", one.required},
            {"caseExact", one.case_exact || one.kind == Kind::Binary},
-           {"mutability", is_secret                                ? "writeOnly"
-                          : one.mutability == Mutability::ReadOnly ? "readOnly"
-                                                                   : "readWrite"},
-           {"returned", is_secret ? "never" : "default"},
+           {"mutability", mutability_name(one.mutability)},
+           {"returned", is_secret        ? "never"
+                        : one.on_request ? "request"
+                                         : "default"},
            {"uniqueness", one.unique ? "server" : "none"}};
+  if (!one.canonical.empty()) out["canonicalValues"] = one.canonical;
   if (one.kind == Kind::Reference) out["referenceTypes"] = one.name == "$ref" ? json{"User", "Group"} : json{"external"};
   if (one.kind == Kind::Complex) {
     out["subAttributes"] = json::array();

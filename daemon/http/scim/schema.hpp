@@ -22,7 +22,7 @@ inline constexpr std::string_view kPatchOp = "urn:ietf:params:scim:api:messages:
 inline constexpr std::string_view kErrorSchema = "urn:ietf:params:scim:api:messages:2.0:Error";
 
 enum class Kind { Text, Boolean, Complex, Reference, DateTime, Binary };
-enum class Mutability { ReadWrite, ReadOnly, WriteOnly };
+enum class Mutability { ReadWrite, ReadOnly, WriteOnly, Immutable };
 
 struct Attribute {
   std::string_view name;
@@ -34,6 +34,8 @@ struct Attribute {
   Mutability mutability = Mutability::ReadWrite;
   std::string_view description = {};
   std::vector<Attribute> sub = {};
+  std::vector<std::string_view> canonical = {};  ///< the values it usually has
+  bool on_request = false;                       ///< shown only where `attributes` names it
 };
 
 /// Attribute names and URNs are compared without regard to ASCII case (RFC 7643 §2.1).

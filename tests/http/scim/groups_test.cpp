@@ -225,5 +225,20 @@ TEST_F(PushedGroups, WhatIsDeletedIsPurgedAfterThirtyDays) {
   EXPECT_NE(push_user("ada", {{"externalId", "1"}}), ada);
 }
 
+TEST_F(Pushing, AUsersGroupsAreShownToWhoAsksForThem) {
+  const auto ada = push_user("ada"), bob = push_user("bob");
+  const auto group = push_group("engineers", {{"members", json::array({{{"value", ada}}})}});
+  const auto user = push("GET", "/Users/" + ada + "?attributes=groups");
+  ASSERT_EQ(user.status, 200) << user.text;
+  EXPECT_EQ(user.body["groups"],
+            json::array({{{"value", group}, {"display", "engineers"}, {"type", "direct"}, {"$ref", scim + "/Groups/" + group}}}));
+  EXPECT_FALSE(push("GET", "/Users/" + ada).body.contains("groups"));
+  const auto list = push("GET", "/Users?attributes=userName,groups&filter=" + encoded("userName eq \"bob\""));
+  EXPECT_EQ(list.body["Resources"][0]["groups"], json::array());
+  EXPECT_EQ(patch("/Users/" + bob, json::array({{{"op", "add"}, {"path", "groups"}, {"value", json::array({{{"value", group}}})}}}))
+                .body["scimType"],
+            "mutability");
+}
+
 }  // namespace
 }  // namespace rosterd::test
