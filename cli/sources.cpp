@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "cli/change.hpp"
@@ -12,6 +13,7 @@
 #include "cli/source_file.hpp"
 #include "cli/watch.hpp"
 #include "cli/words.hpp"
+#include "schema/core/text.hpp"
 
 namespace rosterd::cli {
 namespace {
@@ -67,6 +69,13 @@ void print_source(Session& session, const json& source) {
   session.print(sheet);
 }
 
+/// Where the source is read from.
+std::string address_of(const json& source) {
+  for (const char* name : {"url", "api_url", "issuer"})
+    if (auto text = text_at(source, {"settings", name}); !text.empty()) return text;
+  return text_at(source, "type") == "scim_push" ? "(its provider pushes)" : std::string();
+}
+
 Try<int> list_sources(Session& session, const std::string& tenant) {
   const auto api = session.api();
   if (!api) return fail(api.error());
@@ -79,7 +88,7 @@ Try<int> list_sources(Session& session, const std::string& tenant) {
   Table table({"SOURCE", "TYPE", "STATE", "EVERY", "ADDRESS"});
   for (const auto& source : list_at(*sources, "items"))
     table.row({text_at(source, "name"), text_at(source, "type"), Cell(text_at(source, "state"), colour_of_state(text_at(source, "state"))),
-               text_at(source, {"schedule", "interval"}), text_at(source, {"settings", "url"})});
+               text_at(source, {"schedule", "interval"}), address_of(source)});
   session.print(table, fmt::format("Tenant {} has no sources; add one with 'rosterctl apply -f FILE.toml'.", tenant));
   return kOk;
 }
@@ -111,6 +120,22 @@ Try<std::string> read_all(const Session& session, const std::string& file) {
     if (from.bad() || text.fail()) return fail_with_advice(kUsage, fmt::format("{} cannot be read", file), "is it a file, and not empty?");
   }
   return text.str();
+}
+
+/// A mapping to a role that is not there binds nobody: allowed, since the role may come later, and easily a slip.
+void note_missing_roles(const Session& session, Api& api, const SourceFile& source, const json& body) {
+  if (!body.contains("role_mappings") || body["role_mappings"].empty()) return;
+  const auto roles = api.get(path({"tenants", source.tenant, "roles"}));
+  if (!roles) return;  // it may be applied by who may not read roles
+  std::set<std::string> known;
+  for (const auto& role : list_at(*roles, "items")) known.insert(fold(text_at(role, "name")));
+  std::set<std::string> said;
+  for (const auto& mapping : list_at(body, "role_mappings")) {
+    const auto role = text_at(mapping, "role");
+    if (role.empty() || role.find("${") != std::string::npos || known.contains(fold(role)) || !said.insert(role).second) continue;
+    session.note(fmt::format("Tenant {} has no role {}: its role mapping binds nobody until there is one ('rosterctl roles create').",
+                             source.tenant, harmless(role)));
+  }
 }
 
 Try<int> apply(Session& session, const ApplyOptions& options) {
@@ -149,6 +174,7 @@ Try<int> apply(Session& session, const ApplyOptions& options) {
       answers["items"].push_back(*answer);
     else
       session.print_line(fmt::format("source {} of tenant {} {}", source.name, source.tenant, held ? "updated" : "created"), Colour::Green);
+    note_missing_roles(session, **api, source, body);
     if (!options.sync || !flag_at(*answer, "enabled")) continue;
     auto runs = held ? next_run(**api, source.tenant, source.name, before) : first_run(**api, source.tenant, source.name);
     if (!runs) return fail(runs.error());

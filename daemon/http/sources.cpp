@@ -114,7 +114,9 @@ Result<NewSource> parse_source(Call& call, json document, const Source* before) 
   take("guard", guard_from_json, out.guard);
   take("role_mappings", role_mappings_from_json, out.role_mappings);
   const auto* given = fields.value("settings");
-  const auto settings = given != nullptr ? *given : json();
+  const auto settings = given != nullptr        ? *given
+                        : out.type == kPushType ? json::object()  // it has none
+                                                : json();
   if (!settings.is_object()) fields.problem("settings", given == nullptr ? "is missing" : "must be an object");
   if (const auto valid = fields.done(); !valid) return fail(valid.error());
 

@@ -329,6 +329,26 @@ TEST_F(Live, ADisabledSourceStaysDisabledWhenItsFileIsApplied) {
   ASSERT_EQ(ctl({"sources", "enable", "acme", "corp"}).code, kOk);
 }
 
+TEST_F(Live, AProvidersSourceNeedsNoSettingsAndAMappingToNoRoleIsSaid) {
+  here().dir.write("push.toml",
+                   "tenant = \"acme\"\nname = \"push\"\ntype = \"scim_push\"\n[[role_mappings]]\ngroup = \"ops\"\nrole = \"Oops\"\n");
+  const auto said = ctl({"apply", "-f", here().dir.file("push.toml")});
+  EXPECT_EQ(said.code, kOk) << said.err;
+  EXPECT_THAT(said.err, HasSubstr("no role Oops"));
+  EXPECT_THAT(ctl({"sources", "list", "acme"}).out, HasSubstr("its provider pushes"));
+  const auto token = ctl({"sources", "create-token", "acme", "push", "provider"});
+  EXPECT_TRUE(token.out.starts_with("rst_")) << token.err;
+  EXPECT_THAT(ctl({"sources", "tokens", "acme", "push"}).out, HasSubstr("provider"));
+  EXPECT_EQ(ctl({"sources", "delete", "acme", "push", "--yes"}).code, kOk);
+}
+
+TEST_F(Live, AnAccountHasAnIdentityWhereAccountsHaveAnIssuer) {
+  const auto said = ctl({"accounts", "identity", "ada@acme.example"});
+  EXPECT_EQ(said.code, kRefused);
+  EXPECT_THAT(said.err, HasSubstr("sign_in.issuer"));
+  EXPECT_EQ(ctl({"accounts", "identity", "ada@acme.example", "--subject", "x", "--remove"}).code, kUsage);
+}
+
 TEST_F(Live, WhatRosterdRefusesIsShownInItsWords) {
   here().dir.write("bad.toml",
                    "tenant = \"acme\"\nname = \"corp\"\ntype = \"ldap\"\nfrobnicate = 1\n[settings]\nurl = \"ldap://127.0.0.1\"\n");
