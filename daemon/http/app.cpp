@@ -17,8 +17,6 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
-constexpr auto kOwnWrites = std::chrono::milliseconds(250);  ///< how long a change waits for its own snapshot
-
 const Router& router() {
   static const Router made = [] {
     Router out;

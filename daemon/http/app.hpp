@@ -55,6 +55,9 @@ struct Route {
 /// The right a row asks for, in words: "open", "signed in", "super admin", "standing", "SOURCE READ", "USER READ or self".
 [[nodiscard]] std::string right_of(const Route& route);
 
+/// How long the answer to what has changed a tenant waits for the snapshot that shows it.
+inline constexpr auto kOwnWrites = std::chrono::milliseconds(250);
+
 /// The caller's place in a tenant.
 struct Standing {
   bool exists = false;  ///< the tenant does
