@@ -28,7 +28,10 @@ SignalSet::~SignalSet() {
   ::close(stopped_);
 }
 
-int SignalSet::wait() const { return *wait(std::stop_token()); }
+int SignalSet::wait() const {
+  while (true)
+    if (const auto signal = wait(std::stop_token())) return *signal;
+}
 
 std::optional<int> SignalSet::wait(std::stop_token stop) const {
   const std::stop_callback wake(stop, [this] { eventfd_write(stopped_, 1); });

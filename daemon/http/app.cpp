@@ -46,16 +46,24 @@ Error no_thread_to_wait() {
   return {.code = Errc::Unavailable, .what = "too many requests are waiting already; try again", .slug = "busy"};
 }
 
+/// What the short cache holds of a token; null where there is no token, or nothing is held.
+const ShortCache<std::shared_ptr<const Caller>>::Hit* held(const Result<TokenLookup>& token) {
+  if (!token) return nullptr;
+  const auto& hit = token->hit;
+  return hit ? &*hit : nullptr;
+}
+
 /// Sets the caller. Some: the answer for whoever has failed to say who he is too often.
 Result<std::optional<Reply>> authenticate(Call& call, std::shared_ptr<const Caller>& caller) {
   auto& app = call.app;
   const auto token = look_up_request(app, call.request);
-  if (token && token->hit && token->hit->fresh) {
-    caller = token->hit->value;
+  const auto* hit = held(token);
+  if (hit != nullptr && hit->fresh) {
+    caller = hit->value;
   } else {
     const auto remote = call.request.remote;
     // Tokens that were good a while ago are still asked for, lest a flood from behind the same proxy shuts out those who are known.
-    if (!token || !token->hit)
+    if (hit == nullptr)
       if (auto refused = app.limits.look(Limit::Failures, app.limits.key_of(remote), remote)) return refused;
     std::optional<Slots::Slot> slot;  // an issuer's keys may have to be waited for
     if (token && !token->jwt.empty() && !(slot = app.waiting.take())) return fail(no_thread_to_wait());
@@ -193,7 +201,7 @@ Result<void> fresh_enough(Call& call) {
   if (error != std::errc{} || end != given.data() + given.size() || most < 0)
     return fail(Errc::InvalidInput, "Rosterd-Max-Age: must be a number of milliseconds");
   if (const auto snapshot = call.snapshot(); !snapshot) return fail(snapshot.error());
-  if (Steady::now() - call.published->seen > std::chrono::milliseconds(most))
+  if (const auto& published = call.published; !published || Steady::now() - published->seen > std::chrono::milliseconds(most))
     return fail_as("snapshot_too_old", Errc::Unavailable, "this replica last saw the tenant's revision longer ago than that");
   return {};
 }
@@ -246,11 +254,11 @@ Result<Reply> pass(Call& call, const Route& route) {
   if (route.access == Access::Pushing) {
     auto refused = scim::recognize(call);
     if (!refused) return fail(refused.error());
-    if (*refused) return std::move(**refused);
+    if (auto& answer = *refused) return std::move(*answer);
   } else if (route.access != Access::Open || (knows_callers(route) && brings_credentials(call.request))) {
     auto refused = authenticate(call, caller);
     if (!refused) return fail(refused.error());
-    if (*refused) return std::move(**refused);
+    if (auto& answer = *refused) return std::move(*answer);
     if (!answers_before_password_change(route))
       if (const auto ready = may_act(*caller); !ready) return fail(ready.error());
   } else if (!is_unlimited(route)) {
@@ -281,7 +289,8 @@ Result<Reply> pass(Call& call, const Route& route) {
       call.app.services.sync.changed(call.tenant);
       // The next check here sees it; one on another replica is made certain by Rosterd-Min-Revision. A tenant that takes longer is not
       // waited for.
-      if (reply->revision) (void)call.app.services.snapshots.wait_for(call.tenant, *reply->revision, Steady::now() + kOwnWrites);
+      if (const auto& revision = reply->revision)
+        (void)call.app.services.snapshots.wait_for(call.tenant, *revision, Steady::now() + kOwnWrites);
     }
   }
   return reply;

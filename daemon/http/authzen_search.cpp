@@ -116,10 +116,7 @@ Result<std::string> subject_search(const Ground& ground, std::string_view body) 
   std::map<PrincipalId, std::string_view> found;  // by id, and each once, whichever action of several it is for
   if (type && !resource->nowhere)
     for (const auto& one : actions_of(ground, resource->permission, *action)) {
-      const rbac::Right right{.permission = resource->permission,
-                              .action = one,
-                              .ns = resource->ns ? std::optional<std::string_view>(*resource->ns) : std::nullopt,
-                              .at = page->place.at};
+      const rbac::Right right{.permission = resource->permission, .action = one, .ns = resource->ns, .at = page->place.at};
       for (const auto& who : ground.snapshot.who_may(*type, right, PrincipalId{after}, page->limit + 1).items)
         found.emplace(who.who.id, who.key);
     }
@@ -199,9 +196,7 @@ Result<std::string> action_search(const Ground& ground, std::string_view body) {
   }
   std::vector<std::string_view> actions;
   const auto who = principal_of(ground, *subject);
-  if (who && !resource->nowhere)
-    actions = ground.snapshot.what_may(*who, resource->permission,
-                                       resource->ns ? std::optional<std::string_view>(*resource->ns) : std::nullopt, page->place.at);
+  if (who && !resource->nowhere) actions = ground.snapshot.what_may(*who, resource->permission, resource->ns, page->place.at);
   std::string results;
   const auto first = std::min<std::size_t>(skip, actions.size());
   const auto end = first + std::min(page->limit, actions.size() - first);

@@ -124,8 +124,9 @@ Result<Reply> list_bindings(Call& call) {
   if (!page) return fail(page.error());
   const auto filter = parse_filter(call);
   if (!filter) return fail(filter.error());
-  if (!*filter) return ok(list(json::array()));
-  const auto found = call.store().list_bindings(call.tenant, **filter, *page);
+  const auto& wanted = *filter;
+  if (!wanted) return ok(list(json::array()));
+  const auto found = call.store().list_bindings(call.tenant, *wanted, *page);
   if (!found) return fail(found.error());
   return ok(list(*found, [](const ListedBinding& one) { return to_json(one); }));
 }

@@ -211,8 +211,9 @@ Result<Reply> explained(Call& call, const rbac::Question& question, AskRight& ri
     near = *roles;
   }
   if (auto refused = call.app.limits.take(Limit::Explains, call.caller_key, call.request.remote)) return std::move(*refused);
-  const auto& snapshot = *call.published->snapshot;
-  const auto why = snapshot.explain(question, {.paths = kMostPaths, .near_misses = near});
+  const auto snapshot = call.snapshot();
+  if (!snapshot) return fail(snapshot.error());
+  const auto why = (*snapshot)->explain(question, {.paths = kMostPaths, .near_misses = near});
   call.app.metrics.check(why.decision.reason);
   auto body = explanation_json(call, why);
   if (!body) return fail(body.error());

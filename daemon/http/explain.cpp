@@ -96,7 +96,9 @@ Result<json> grants_json(Call& call, const Principal& who, std::span<const rbac:
 }
 
 Result<json> explanation_json(Call& call, const rbac::Explanation& why) {
-  const auto& snapshot = *call.published->snapshot;
+  const auto taken = call.snapshot();
+  if (!taken) return fail(taken.error());
+  const auto& snapshot = **taken;
   const auto who = why.subject.known.who.id;
   Origins origins;
   const auto ask = [&](const std::vector<rbac::Grant>& grants) {

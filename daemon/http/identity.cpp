@@ -93,7 +93,8 @@ Result<TokenLookup> look_up_secret(App& app, std::string_view secret) {
   if (!hash) return fail(hash.error());
   TokenLookup out{.hash = std::move(*hash), .session = secret.starts_with("rss_"), .hit = {}};
   out.hit = app.callers.find(out.hash);
-  if (out.hit && out.hit->value->expires_at && app.services.clock.now() >= *out.hit->value->expires_at) out.hit.reset();
+  const auto until = out.hit ? out.hit->value->expires_at : std::nullopt;
+  if (until && app.services.clock.now() >= *until) out.hit.reset();
   if (jwt && !(out.hit && out.hit->fresh && !out.hit->refresh)) out.jwt = secret;
   if (out.hit && out.hit->refresh) {
     app.background.post([&app, token = TokenLookup{.hash = out.hash, .session = out.session, .jwt = out.jwt, .hit = {}}] {
@@ -175,10 +176,11 @@ Result<Standing> join_tenant(App& app, std::string_view authorization, const Cal
   const auto joined = app.services.issuers->join(token, tenant, actor, Steady::now() + kForKeys);
   if (!joined) return fail(joined.error(), "making the user");
   app.callers.erase(token_hash(token, app.services.token_pepper));
-  if (!*joined) return Standing{};
+  const auto& made = *joined;
+  if (!made) return Standing{};
   app.services.sync.changed(tenant);
-  (void)app.services.snapshots.wait_for(tenant, (*joined)->revision, Steady::now() + app.options.revision_wait);
-  return as_user((*joined)->user.id);
+  (void)app.services.snapshots.wait_for(tenant, made->revision, Steady::now() + app.options.revision_wait);
+  return as_user(made->user.id);
 }
 
 StandingLookup look_up_standing(App& app, const TenantId& tenant, AccountId account) {

@@ -48,8 +48,8 @@ Result<Identified> identify_slowly(App& app, const TokenLookup& token, const std
 Result<Identified> identify(App& app, std::string_view authorization, const TenantId& tenant, Steady::time_point deadline) {
   const auto token = look_up_token(app, authorization);
   if (!token) return fail(token.error());
-  if (token->hit && token->hit->fresh && !may_join(*token->hit->value, tenant)) {
-    const auto& caller = token->hit->value;
+  if (const auto& hit = token->hit; hit && hit->fresh && !may_join(*hit->value, tenant)) {
+    const auto& caller = hit->value;
     if (const auto ready = may_act(*caller); !ready) return fail(ready.error());
     if (const auto fixed = standing_without_account(*caller, tenant))
       return Identified{.caller = caller, .place = *fixed, .key = key_of(*token)};
@@ -128,7 +128,7 @@ Reply told(const Call& call, const ProxyRouteSet& set, const std::optional<Judge
   call.app.metrics.check(judged->decision.reason);
   if (!judged->decision.allowed) {
     auto no = problem(denied());
-    no.revision = call.published->snapshot->revision();
+    if (const auto& published = call.published) no.revision = published->snapshot->revision();
     return no;
   }
   auto yes = decided(call, {});
@@ -141,12 +141,12 @@ Reply told(const Call& call, const ProxyRouteSet& set, const std::optional<Judge
 Result<Reply> decide_for_named(Call& call, const ProxyRouteSet& set, std::string_view path, Steady::time_point deadline) {
   const auto subject = call.request.headers.subject;
   if (auto refused = call.app.limits.take(Limit::Checks, call.app.limits.key_of(subject), call.request.remote)) return std::move(*refused);
-  auto taken = published(call.app, call.tenant, deadline);
+  const auto taken = published(call.app, call.tenant, deadline);
   if (!taken) return fail(taken.error());
-  call.published = std::move(*taken);
+  call.published = *taken;
   const auto question = question_of(set, call.request, path);
   if (!question) return fail(denied());
-  return told(call, set, judge_named(*call.published->snapshot, subject, *question, call.app.services.clock.now()));
+  return told(call, set, judge_named(*taken->snapshot, subject, *question, call.app.services.clock.now()));
 }
 
 Result<Reply> decide_for_caller(Call& call, const ProxyRouteSet& set, std::string_view path, Steady::time_point deadline) {
@@ -161,13 +161,13 @@ Result<Reply> decide_for_caller(Call& call, const ProxyRouteSet& set, std::strin
     forget();
     return fail(denied());
   }
-  auto taken = published(call.app, call.tenant, deadline);
+  const auto taken = published(call.app, call.tenant, deadline);
   if (!taken) {
     forget();
     return fail(taken.error());
   }
-  call.published = std::move(*taken);
-  const auto& snapshot = *call.published->snapshot;
+  call.published = *taken;
+  const auto& snapshot = *taken->snapshot;
   const auto at = call.app.services.clock.now();
   const auto subject = call.request.headers.subject;
   // X7: who may ask about anybody may say whom he asks for. Everybody else who tries is not taken for himself instead.

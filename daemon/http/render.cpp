@@ -7,8 +7,10 @@ using nlohmann::json;
 Reply decided(const Call& call, std::string body) {
   Reply out;
   out.body = std::move(body);
-  out.revision = call.published->snapshot->revision();
-  const auto age = std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - call.published->seen);
+  const auto& published = call.published;
+  if (!published) return out;
+  out.revision = published->snapshot->revision();
+  const auto age = std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - published->seen);
   out.headers.emplace_back("Rosterd-Snapshot-Age", std::to_string(std::max<std::int64_t>(0, age.count())));
   return out;
 }

@@ -211,10 +211,10 @@ Result<void> may_grant_everything(Call& call) {
   if (!newest)
     return fail_as("not_yet_at_revision", Errc::Unavailable, "the caller's rights at revision {} are not known yet",
                    text(tenant->revision));
-  const auto who = *call.self;
+  const auto& who = call.self;
   const auto now = services.clock.now();
-  if (newest->snapshot->check(who, "SOURCE", "UPDATE", std::nullopt, now).allowed)
-    for (const auto& grant : newest->snapshot->grants(who, now, 0))
+  if (who && newest->snapshot->check(*who, "SOURCE", "UPDATE", std::nullopt, now).allowed)
+    for (const auto& grant : newest->snapshot->grants(*who, now, 0))
       if (grant.admin && !grant.ns) return {};
   return fail_as(
       "escalation", Errc::Forbidden,

@@ -133,8 +133,9 @@ Result<Reply> groups_of_user(Call& call) {
 Result<Reply> get_user_account(Call& call) {
   const auto user = named_user(call);
   if (!user) return fail(user.error());
-  if (!user->account) return fail(Errc::NotFound, "user {} is linked to no account", call.param("u"));
-  const auto account = call.store().account(text(*user->account));
+  const auto& linked = user->account;
+  if (!linked) return fail(Errc::NotFound, "user {} is linked to no account", call.param("u"));
+  const auto account = call.store().account(text(*linked));
   if (!account) return fail(account.error());
   return ok({{"account", text(account->id)}, {"email", account->email}});
 }

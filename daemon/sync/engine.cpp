@@ -187,7 +187,7 @@ Result<Finished> Engine::sync(const Work& work, connectors::Connector& directory
                                                   .control = control});
     if (auto ok = read.plan->load(); !ok) return fail(ok.error());
     auto end = directory.read(from, *read.plan, stop);
-    if (read.plan->error()) return fail(*read.plan->error());  // the reader only knows that it was told to stop
+    if (const auto& error = read.plan->error()) return fail(*error);  // the reader only knows that it was told to stop
     if (!end && end.error().code == Errc::CursorExpired && !from.value.empty()) {
       from = {};
       why_full = end.error().what;
@@ -313,7 +313,7 @@ Result<Finished> Engine::apply(Stage& stage, RunEnd end) {
     return hold(stage, std::move(end));
   }
   if (!applied) return fail(applied.error(), "applying the plan");
-  end.plan->counts = applied->counts;
+  if (auto& plan = end.plan) plan->counts = applied->counts;
   end.notices.insert(end.notices.end(), applied->notices.begin(), applied->notices.end());
   auto finished = ended(std::move(end));
   finished.revision = applied->revision;

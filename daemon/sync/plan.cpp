@@ -182,7 +182,8 @@ bool Plan::members(std::span<const Reference> members) {
 bool Plan::end_group(bool complete) {
   if (error_) return false;
   if (!open_) return true;
-  const auto group = *std::exchange(open_, std::nullopt);
+  const auto group = *open_;
+  open_.reset();
   for (const auto member : members_.close(complete))
     if (!done(stage_edge(ChangeKind::EdgeAdded, group, member))) return false;
   return true;
@@ -350,11 +351,11 @@ Result<bool> Plan::still_listed(std::span<const EdgeStep> removals, connectors::
     if (!listed && listed.error().code == Errc::Stopped) return fail(listed.error(), "verifying members");
     if (!listed)
       not_fitting_ = fmt::format("whether members that are listed no more were only renamed could not be told: {}", listed.error().what);
-    else if (*listed && **listed < asked.size())
+    else if (const auto& first = *listed; first && *first < asked.size())
       not_fitting_ = fmt::format(
           "members of {} are still listed, under names that nobody had when people were read: the directory has changed "
           "meanwhile",
-          asked[**listed].group.value);
+          asked[*first].group.value);
     if (!not_fitting_.empty()) return true;
   }
   return false;

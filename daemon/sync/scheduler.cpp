@@ -140,9 +140,11 @@ void Scheduler::dispatch(std::stop_token stop) {
 bool Scheduler::claim_one() {
   auto work = store_.claim(options_.holder, options_.lease, clock_.now());
   note_store(work ? Result<void>() : Result<void>(fail(work.error(), "looking for work")));
-  if (!work || !*work) return false;
+  if (!work) return false;
+  auto& claimed = *work;
+  if (!claimed) return false;
   auto active = std::make_shared<Active>();
-  active->work = std::move(**work);
+  active->work = std::move(*claimed);
   active->started = active->last_beat = steady_clock::now();
   active->deadline = run_deadline_;
   {

@@ -213,7 +213,7 @@ class Applier {
     if (op == Op::Remove) return remove_from(path, value);
     auto& list = *place(document_, path.path, true);
     if (!list.is_array()) list = as_list(list);
-    if (path.which) return to_elements(op, path, top, value, list);
+    if (path.which) return to_elements(op, path, *path.which, top, value, list);
     if (!path.sub.empty()) {  // of all its elements, or of a first one
       if (list.empty()) list.push_back(json::object());
       for (auto& element : list) set_sub(element, &top, path.sub, value);
@@ -242,10 +242,10 @@ class Applier {
     return {};
   }
 
-  Result<void> to_elements(Op op, const ValuePath& path, const Attribute& top, const json& value, json& list) {
+  Result<void> to_elements(Op op, const ValuePath& path, const Filter& which, const Attribute& top, const json& value, json& list) {
     bool found = false;
     for (auto& element : list) {
-      if (!matches_element(*path.which, type_, path.path, element)) continue;
+      if (!matches_element(which, type_, path.path, element)) continue;
       found = true;
       if (!path.sub.empty())
         set_sub(element, &top, path.sub, value);
@@ -254,7 +254,7 @@ class Applier {
       else if (value.is_object()) {
         const auto before = element;
         element = value;
-        (void)make_fit(*path.which, element);
+        (void)make_fit(which, element);
         for (const auto& [name, part] : value.items()) element[name] = part;
       } else {
         return refuse("invalidValue", fmt::format("{}[…] needs an object", top.name));
@@ -264,7 +264,7 @@ class Applier {
     if (found) return {};
     // RFC 7644 says noTarget for replace; Entra expects the element to be made.
     json element = json::object();
-    if (!make_fit(*path.which, element)) return refuse("noTarget", fmt::format("no value of {} is what the filter asks for", top.name));
+    if (!make_fit(which, element)) return refuse("noTarget", fmt::format("no value of {} is what the filter asks for", top.name));
     if (!path.sub.empty()) {
       if (is_nothing(value)) return {};
       set_sub(element, &top, path.sub, value);

@@ -16,10 +16,11 @@ using Known = std::shared_ptr<const KnownPusher>;
 Result<Known> ask(App& app, const std::string& hash) {
   auto found = app.services.store.find_pusher(hash);
   if (!found) return tl::unexpected(found.error());
-  if (!*found) return Known();
-  auto rules = rules_of((*found)->guard, (*found)->role_mappings);
+  auto& pusher = *found;
+  if (!pusher) return Known();
+  auto rules = rules_of(pusher->guard, pusher->role_mappings);
   if (!rules) return tl::unexpected(rules.error());
-  return std::make_shared<const KnownPusher>(KnownPusher{.pusher = std::move(**found), .rules = std::move(*rules)});
+  return std::make_shared<const KnownPusher>(KnownPusher{.pusher = std::move(*pusher), .rules = std::move(*rules)});
 }
 
 Result<Known> find(App& app, const std::string& hash) {

@@ -61,9 +61,8 @@ struct Place {
   PrincipalId after;
   std::size_t offset = 0;
 };
-Result<Place> place_of(const Query& query, std::uint64_t print) {
+Result<Place> place_of(const std::string& text, std::uint64_t print) {
   Place out;
-  const auto& text = *query.cursor;
   if (text.empty()) return out;
   const auto bad = [] { return refuse("invalidCursor", "the cursor is not one that this list has given out"); };
   const auto dot = text.find('.');
@@ -119,8 +118,8 @@ class Walk {
   Result<json> answer() {
     const auto print = fingerprint(query_, types_);
     Place place;
-    if (query_.cursor) {
-      auto found = place_of(query_, print);
+    if (const auto& cursor = query_.cursor) {
+      auto found = place_of(*cursor, print);
       if (!found) return tl::unexpected(found.error());
       place = *found;
     }

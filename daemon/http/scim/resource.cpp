@@ -238,10 +238,10 @@ Result<std::vector<MemberStep>> to_steps(const std::vector<MemberChange>& change
         break;
       case MemberChange::Kind::RemoveWhere:
         step.kind = MemberStep::Kind::RemoveWhere;
-        step.where = [filter = *change.where](const PushedMember& one) {
+        step.where = [where = change.where](const PushedMember& one) {
           const json element{
               {"value", text(one.who)}, {"type", one.who.type == PrincipalType::User ? "User" : "Group"}, {"display", one.display}};
-          return matches_element(filter, PrincipalType::Group, Path{.urn = {}, .attribute = "members", .sub = {}}, element);
+          return where && matches_element(*where, PrincipalType::Group, Path{.urn = {}, .attribute = "members", .sub = {}}, element);
         };
         break;
     }

@@ -141,9 +141,9 @@ Result<Reply> create(Call& call, PrincipalType type) {
   auto content = to_content(type, given->document);
   if (!content) return tl::unexpected(content.error());
   request.made.content = std::move(*content);
-  if (given->members && !given->members->empty()) {
-    request.mentions = *given->members;
-    request.made.steps.push_back({.kind = MemberStep::Kind::Add, .who = std::move(*given->members)});
+  if (auto& members = given->members; members && !members->empty()) {
+    request.mentions = *members;
+    request.made.steps.push_back({.kind = MemberStep::Kind::Add, .who = std::move(*members)});
   }
   const auto done = pushed(call, std::move(request));
   if (!done) return tl::unexpected(done.error());
@@ -164,7 +164,7 @@ Result<Reply> replace(Call& call, PrincipalType type) {
   request.type = type;
   request.id = *id;
   request.only_if = if_match(call);
-  if (given->members) request.mentions = *given->members;
+  if (const auto& members = given->members) request.mentions = *members;
   request.edit = [&](const Pushed& now) -> Result<PushedEdit> {
     PushedEdit out;
     auto document = given->document;
