@@ -142,6 +142,13 @@ class Db {
     });
     return out;
   }
+  /// The row that a statement always gives (INSERT … RETURNING), through `use`.
+  template <class Use>
+  auto one(std::string_view sql, Values values, Use use) -> decltype(use(std::declval<Row&>())) {
+    auto out = first(sql, values, std::move(use));
+    if (!out) abort_with({}, Errc::Internal, "a statement that always gives a row gave none");
+    return std::move(*out);
+  }
   std::int64_t number(std::string_view sql, Values values = {});  ///< first column of the first row; 0 without one
 
   /// Statements without values, several at once; for BEGIN, COMMIT and migrations.

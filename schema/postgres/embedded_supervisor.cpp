@@ -76,11 +76,11 @@ void EmbeddedPostgres::Supervisor::run(std::stop_token stop) {
       break;
     }
     if (child_) {
-      pass_log_on();
+      pass_log_on(*child_);
       if (const auto status = child_->ended()) {
         mourn(*status);
       } else if (owner_.state_ != State::Running) {
-        answers();
+        answers(*child_);
       }
     } else if (restart_at_ && steady_clock::now() >= *restart_at_) {
       launch();
@@ -107,8 +107,8 @@ void EmbeddedPostgres::Supervisor::launch() {
   mourn(126);
 }
 
-void EmbeddedPostgres::Supervisor::pass_log_on() {
-  log_open_ = log_open_ && child_->drain(unfinished_);
+void EmbeddedPostgres::Supervisor::pass_log_on(postgres::Child& child) {
+  log_open_ = log_open_ && child.drain(unfinished_);
   std::size_t from = 0;
   for (std::size_t to; (to = unfinished_.find('\n', from)) != std::string::npos; from = to + 1)
     line(std::string_view(unfinished_).substr(from, to - from));
@@ -160,12 +160,12 @@ void EmbeddedPostgres::Supervisor::mourn(int status) {
   log::error("postgres.died", {log::field("status", status), log::field("restart_in_ms", pause_.count()), log::field("said", said)});
 }
 
-void EmbeddedPostgres::Supervisor::answers() {
+void EmbeddedPostgres::Supervisor::answers(const postgres::Child& child) {
   if (PQping(ping_url_.c_str()) != PQPING_OK) return;
   was_up_ = true;
   const auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - started_);
   log::info("postgres.started",
-            {log::field("pid", child_->pid()), log::field("version", installation_.version), log::field("ms", took.count())});
+            {log::field("pid", child.pid()), log::field("version", installation_.version), log::field("ms", took.count())});
   set(State::Running);
 }
 
@@ -179,6 +179,7 @@ void EmbeddedPostgres::Supervisor::set(State state) {
 
 void EmbeddedPostgres::Supervisor::shut_down() {
   if (!child_) return;
+  auto& child = *child_;
   stopping_ = true;
   struct Step {
     int signal;
@@ -187,13 +188,13 @@ void EmbeddedPostgres::Supervisor::shut_down() {
   };
   for (const Step& step :
        {Step{SIGINT, kFastShutdown, "fast"}, Step{SIGQUIT, kImmediateShutdown, "immediate"}, Step{SIGKILL, milliseconds(5'000), "kill"}}) {
-    child_->signal(step.signal);
+    child.signal(step.signal);
     const auto deadline = steady_clock::now() + step.patience;
     do {
-      std::array<pollfd, 2> fds{pollfd{child_->pidfd(), POLLIN, 0}, pollfd{log_open_ ? child_->output() : -1, POLLIN, 0}};
+      std::array<pollfd, 2> fds{pollfd{child.pidfd(), POLLIN, 0}, pollfd{log_open_ ? child.output() : -1, POLLIN, 0}};
       if (poll(fds.data(), fds.size(), left_until(deadline)) < 0 && errno != EINTR) break;
-      pass_log_on();  // a full pipe would keep it from ending
-      if (child_->ended()) {
+      pass_log_on(child);  // a full pipe would keep it from ending
+      if (child.ended()) {
         log::info("postgres.stopped", {log::field("manner", step.manner)});
         child_.reset();
         owner_.pid_ = -1;

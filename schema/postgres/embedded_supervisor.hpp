@@ -24,11 +24,11 @@ class EmbeddedPostgres::Supervisor {
  private:
   using Instant = std::chrono::steady_clock::time_point;
   void launch();
-  void pass_log_on();
+  void pass_log_on(postgres::Child& child);
   void line(std::string_view text);
   /// The server has ended by itself: gives the reason for the first start, plans the next one otherwise.
   void mourn(int status);
-  void answers();
+  void answers(const postgres::Child& child);
   void set(State state);
   void shut_down();
   [[nodiscard]] bool may_come_later() const;

@@ -151,7 +151,7 @@ class Ledger {
     });
     if (found) return *found;
     OpenRun out;
-    out.id = *inside_.db.first(
+    out.id = inside_.db.one(
         "INSERT INTO run (tenant_id, source_id, source_name, mode, trigger, outcome, started_at, finished_at, applied, cursor_kind, "
         "detail) "
         "VALUES ($1, $2, $3, 1, $4, $5, now(), now(), true, 'push', 'what the provider pushed, until it was quiet for a minute') RETURNING "
@@ -227,23 +227,24 @@ class Ledger {
   /// The refusals of this call go into the source's held run, which waits for a person.
   void write_held() {
     auto& db = inside_.db;
-    auto run = db.first(
+    const auto waiting = db.first(
         "SELECT run_id FROM run WHERE tenant_id = $1 AND source_id = $2 AND approval_expires_at > now() AND outcome = $3 ORDER BY run_id "
         "DESC "
         "LIMIT 1",
         {inside_.number, source_, Outcome::Held}, [](Row& row) { return row.id<RunId>(); });
-    const bool is_new = !run;
-    if (is_new)
-      run = db.first(
+    const auto open = [&] {
+      return db.one(
           "INSERT INTO run (tenant_id, source_id, source_name, mode, trigger, outcome, started_at, finished_at, cursor_kind, "
           "approval_expires_at) VALUES ($1, $2, $3, 1, $4, $5, now(), now(), 'push', now() + interval '24 hours') RETURNING run_id",
           {inside_.number, source_, source_name_, RunTrigger::Push, Outcome::Held}, [](Row& row) { return row.id<RunId>(); });
+    };
+    const auto run = waiting ? *waiting : open();
     auto rows = json::array();
-    auto seq = db.number("SELECT coalesce(max(seq), 0) FROM run_change WHERE tenant_id = $1 AND run_id = $2", {inside_.number, *run});
+    auto seq = db.number("SELECT coalesce(max(seq), 0) FROM run_change WHERE tenant_id = $1 AND run_id = $2", {inside_.number, run});
     std::set<PrincipalId> listed;
     for (const auto& one : held_) {
       const bool known = db.number("SELECT 1 FROM run_change WHERE tenant_id = $1 AND object_id = $2 AND run_id = $3 LIMIT 1",
-                                   {inside_.number, one.object.id, *run}) != 0;
+                                   {inside_.number, one.object.id, run}) != 0;
       if (known || !listed.insert(one.object.id).second) continue;
       rows.push_back(
           {{"t", static_cast<int>(object_type(one.object.type))},
@@ -257,10 +258,10 @@ class Ledger {
            {"r", fmt::format("{} by the provider: {}", one.action, one.detail)}});
     }
     if (rows.empty()) return;
-    record(*run, rows);
+    record(run, rows);
     ChangeCounts counts;
     db.each("SELECT type::bigint, kind::bigint, count(*) FROM run_change WHERE tenant_id = $1 AND run_id = $2 GROUP BY 1, 2",
-            {inside_.number, *run}, [&](Row& row) {
+            {inside_.number, run}, [&](Row& row) {
               const auto type = static_cast<ObjectType>(row.number());
               const auto kind = static_cast<std::size_t>(row.number());
               (type == ObjectType::User ? counts.users : counts.groups)[kind] = static_cast<std::uint64_t>(row.number());
@@ -271,22 +272,22 @@ class Ledger {
         "plan_counts = $5, held_changes = $6, plan_hash = (SELECT encode(sha256(string_agg(object_id || '/' || kind, ',' ORDER BY "
         "object_id, "
         "kind)::bytea), 'hex') FROM run_change WHERE tenant_id = $1 AND run_id = $2) WHERE tenant_id = $1 AND run_id = $2",
-        {inside_.number, *run, first.reason,
+        {inside_.number, run, first.reason,
          first.detail + "; the provider is told to wait. Once approved, what is listed here goes through when it is sent again",
-         to_json(counts).dump(), first_changes(inside_, *run, 100)});
-    if (!is_new) return;
-    inside_.audit({.account = {}, .by = "run " + text(*run), .ip = {}, .request_id = {}},
+         to_json(counts).dump(), first_changes(inside_, run, 100)});
+    if (waiting) return;
+    inside_.audit({.account = {}, .by = "run " + text(run), .ip = {}, .request_id = {}},
                   {.action = "run_held",
                    .object_type = "run",
-                   .object_id = text(*run),
+                   .object_id = text(run),
                    .object_name = source_name_,
                    .before = {},
                    .after = audit_text({{"reason", first.reason}, {"detail", first.detail}}),
-                   .run = *run,
+                   .run = run,
                    .revision = {}});
     log::warning(
         "scim.held",
-        {{"tenant", inside_.id.value}, {"source", source_name_}, {"run", text(*run)}, {"reason", first.reason}, {"detail", first.detail}});
+        {{"tenant", inside_.id.value}, {"source", source_name_}, {"run", text(run)}, {"reason", first.reason}, {"detail", first.detail}});
   }
 
   Tenancy& inside_;

@@ -59,8 +59,8 @@ SessionInfo insert_session(Db& db, const Account& owner, const NewSession& sessi
   static constexpr std::string_view kInsert =
       "INSERT INTO account_session AS s (account_id, hash, ends_at, idle_until, idle_ms) VALUES ($1, decode($2, 'hex'), "
       "now() + $3 * interval '1 millisecond', now() + least($3::bigint, $4::bigint) * interval '1 millisecond', $4) RETURNING {}";
-  const auto made = *db.first(fmt::format(kInsert, kSessionColumns),
-                              {owner.id, hex_text(session.hash), session.lifetime.count(), session.idle.count()}, read_session);
+  const auto made = db.one(fmt::format(kInsert, kSessionColumns),
+                           {owner.id, hex_text(session.hash), session.lifetime.count(), session.idle.count()}, read_session);
   auto signed_in = actor;
   signed_in.account = owner.id;
   signed_in.by = "session " + text(made.id);

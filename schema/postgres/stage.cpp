@@ -133,7 +133,7 @@ Result<std::unique_ptr<Stage>> PostgresStage::begin(std::shared_ptr<Pool> pool, 
 
 PostgresStage::PostgresStage(std::shared_ptr<Pool> pool, std::unique_ptr<Db> db, int tenant, const Lease& lease, bool eager)
     : pool_(std::move(pool)), db_(std::move(db)), tenant_(tenant), lease_(lease), eager_(eager) {
-  writer_.emplace(*db_, kQueue);
+  writer_ = std::make_unique<StageWriter>(*db_, kQueue);
 }
 
 PostgresStage::~PostgresStage() {

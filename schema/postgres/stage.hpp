@@ -99,8 +99,8 @@ class PostgresStage final : public Stage {
   Pack user_pack_{.type = ObjectType::User, .kind = ChangeKind::Added};
   Pack group_pack_{.type = ObjectType::Group, .kind = ChangeKind::Added};
   Pack edge_pack_{.type = ObjectType::Membership, .kind = ChangeKind::EdgeAdded};
-  std::string json_, folded_;  // reused row by row
-  std::optional<StageWriter> writer_;
+  std::string json_, folded_;            // reused row by row
+  std::unique_ptr<StageWriter> writer_;  ///< null only at the very end
 };
 
 /// Fail: in a first load nobody else can have brought the edge, and looking for conflicts would cost as much as inserting.

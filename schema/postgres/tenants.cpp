@@ -42,8 +42,8 @@ PrincipalId insert_creator(Tenancy& inside, const Account& creator) {
   static constexpr std::string_view kCreator =
       "INSERT INTO tenant_user (tenant_id, id, username, email, first_name, last_name, account_id) "
       "VALUES ($1, door_reserve_ids(1), $2, $2, $3, $4, $5) RETURNING id";
-  return *inside.db.first(kCreator, {inside.number, creator.email, creator.first_name, creator.last_name, creator.id},
-                          [](Row& row) { return row.id<PrincipalId>(); });
+  return inside.db.one(kCreator, {inside.number, creator.email, creator.first_name, creator.last_name, creator.id},
+                       [](Row& row) { return row.id<PrincipalId>(); });
 }
 
 }  // namespace
