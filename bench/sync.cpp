@@ -15,8 +15,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "bench/daemon.hpp"
 #include "bench/gen_directory.hpp"
-#include "cli/api.hpp"
 #include "schema/core/clock.hpp"
 #include "tests/support/postgres.hpp"
 #include "tests/support/process.hpp"
@@ -78,62 +78,12 @@ struct Asked {
   test::Argv attributes;
 };
 
-/// The real daemon in a folder of its own, with an embedded PostgreSQL.
-class Daemon {
- public:
-  explicit Daemon(const Options& options) : dir_("rosterd-bench"), port_(test::free_port()) {
-    std::filesystem::permissions(dir_.path(), std::filesystem::perms(0711));  // PostgreSQL's user passes through
-    const std::string credential = test::run_ok({options.rosterd, "--new-credential", "bench@example.org"});
-    token_ = json::parse(credential).at("token");
-    std::string settings;
-    for (const auto& setting : options.postgres)
-      settings += fmt::format("{} = \"{}\"\n", setting.substr(0, setting.find('=')), setting.substr(setting.find('=') + 1));
-    const std::string config = fmt::format(
-        "[server]\nlisten = \"127.0.0.1:{}\"\n[state]\ndirectory = \"{}\"\n[sync]\nallowed_networks = "
-        "[\"127.0.0.0/8\"]\n[setup]\ncredential_file = \"{}\"\n[database.embedded.settings]\n{}",
-        port_, dir_.file("state"), dir_.write("first-admin", credential),
-        settings + (options.keep_log ? "[log]\nlevel = \"debug\"\n" : ""));
-    process_ = std::make_unique<test::Process>(test::Argv{options.rosterd, "--config", dir_.write("rosterd.toml", config)},
-                                               test::ProcessOptions{.output = dir_.file("log"), .death_signal = 15});
-    cli::Target target;
-    target.profile = {.url = fmt::format("http://127.0.0.1:{}", port_), .token = token_, .ca_file = {}, .allow_plaintext = false};
-    api_ = std::make_unique<cli::Api>(target);
-    const bool ready = test::wait_until([&] { return !process_->is_running() || api_->get("/v1/me").has_value(); }, Milliseconds(120'000));
-    if (!ready || !process_->is_running()) throw std::runtime_error("rosterd does not start: " + test::read_file(dir_.file("log")));
-  }
-  ~Daemon() {
-    process_->kill(15);
-    process_->wait(Milliseconds(90'000));
-  }
-
-  json get(const std::string& path) { return must("GET " + path, api_->get(path)); }
-  json post(const std::string& path, const json& body) { return must("POST " + path, api_->post(path, body)); }
-  json patch(const std::string& path, const json& body) { return must("PATCH " + path, api_->patch(path, body)); }
-  std::string query(const std::string& sql) {
-    return test::PrivatePostgres::query(fmt::format("postgresql://postgres@/rosterd?host={}&port=5432", dir_.file("state/postgres/run")),
-                                        sql);
-  }
-  /// VmHWM or VmRSS of the daemon itself, without its PostgreSQL, in MiB.
-  double memory(std::string_view field) const {
-    std::ifstream status(fmt::format("/proc/{}/status", process_->pid()));
-    for (std::string line; std::getline(status, line);)
-      if (line.starts_with(field)) return std::strtod(line.c_str() + field.size() + 1, nullptr) / 1024;
-    throw std::runtime_error("the daemon is gone: " + test::read_file(dir_.file("log")));
-  }
-  pid_t pid() const { return process_->pid(); }
-  std::string log() const { return test::read_file(dir_.file("log")); }
-
- private:
-  static json must(const std::string& what, cli::Try<json> answer) {
-    if (!answer) throw std::runtime_error(what + ": " + answer.error().what);
-    return std::move(*answer);
-  }
-  test::TempDir dir_;
-  int port_;
-  std::string token_;
-  std::unique_ptr<test::Process> process_;
-  std::unique_ptr<cli::Api> api_;
-};
+Daemon daemon_for(const Options& options) {
+  std::string settings;
+  for (const auto& setting : options.postgres)
+    settings += fmt::format("{} = \"{}\"\n", setting.substr(0, setting.find('=')), setting.substr(setting.find('=') + 1));
+  return Daemon(options.rosterd, "[database.embedded.settings]\n" + settings + (options.keep_log ? "[log]\nlevel = \"debug\"\n" : ""));
+}
 
 struct Timed {
   double reported = 0;  ///< from the run's start to its end, as the run says
@@ -176,30 +126,6 @@ void expect_all_read(const Timed& timed, const DirectorySize& size) {
   const json& counts = timed.run.at("counts");
   if (counts.at("users_read") != size.users || counts.at("groups_read") != size.groups || timed.run.at("complete") != true)
     throw std::runtime_error("not everything was read: " + timed.run.dump());
-}
-
-/// Rows written to the tenant's tables so far, by PostgreSQL's count. A session reports its counts at the latest when it has been idle for
-/// ten seconds (PGSTAT_IDLE_INTERVAL), so they are taken as final when they have not moved for that long.
-std::map<std::string, long long> rows_written(Daemon& daemon) {
-  const std::string sql =
-      "SELECT s.relname, s.n_tup_ins + s.n_tup_upd + s.n_tup_del FROM pg_stat_user_tables s JOIN pg_attribute a ON a.attrelid = s.relid "
-      "AND a.attname = "
-      "'tenant_id' WHERE s.relname NOT LIKE 'pg\\_%' ORDER BY 1";
-  std::string seen;
-  auto since = SteadyClock::now();
-  const bool settled = test::wait_until(
-      [&] {
-        const std::string now = daemon.query(sql);
-        if (now != seen) since = SteadyClock::now();
-        seen = now;
-        return seconds_since(since) > 11;
-      },
-      Milliseconds(120'000));
-  if (!settled) throw std::runtime_error("somebody keeps writing: " + seen);
-  std::map<std::string, long long> rows;
-  std::istringstream in(seen);
-  for (std::string line; std::getline(in, line);) rows[line.substr(0, line.find('\t'))] = std::stoll(line.substr(line.find('\t') + 1));
-  return rows;
 }
 
 /// The searches of the daemon's own connection test, from slapd's log: the floor must read exactly the same attributes.
@@ -276,7 +202,7 @@ PerUser measure(const Options& options, std::uint32_t users) {
   std::filesystem::resize_file(ldif, std::min<std::uintmax_t>(std::filesystem::file_size(ldif), 4096));
   info("{} in {:.1f} s", loaded ? "slapd started on the kept database" : "slapadd", seconds_since(start));
 
-  Daemon daemon(options);
+  Daemon daemon = daemon_for(options);
   daemon.post("/v1/tenants", {{"id", "bench"}, {"name", "Bench"}});
   const std::uint32_t editors = std::min(1U, size.groups - 1);
   daemon.post(

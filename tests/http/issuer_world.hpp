@@ -20,10 +20,18 @@ struct Outside {
 
 class IssuerWorld : public World {
  public:
-  IssuerWorld() : IssuerWorld(std::make_shared<Outside>()) {}
+  IssuerWorld() : IssuerWorld(options()) {}
+  explicit IssuerWorld(http::HttpOptions options) : IssuerWorld(std::make_shared<Outside>(), std::move(options)) {}
   static IssuerWorld& shared() {
     static IssuerWorld world;
     return world;
+  }
+
+  static http::HttpOptions options() {
+    http::HttpOptions out;
+    out.public_url = kPublic;
+    out.accounts.cost = {.passes = 1, .memory = 64 << 10};
+    return out;
   }
 
   FakeIssuer& instance() { return outside_->instance; }
@@ -64,15 +72,9 @@ class IssuerWorld : public World {
   Answer me(const std::string& token) { return as(token).get("/v1/me"); }
 
  private:
-  explicit IssuerWorld(const std::shared_ptr<Outside>& outside)
-      : World(options(), [outside](World& world) { return make(world, outside); }), outside_(outside) {
+  IssuerWorld(const std::shared_ptr<Outside>& outside, http::HttpOptions options)
+      : World(std::move(options), [outside](World& world) { return make(world, outside); }), outside_(outside) {
     set_up();
-  }
-  static http::HttpOptions options() {
-    http::HttpOptions out;
-    out.public_url = kPublic;
-    out.accounts.cost = {.passes = 1, .memory = 64 << 10};
-    return out;
   }
   static std::unique_ptr<http::Issuers> make(World& world, const std::shared_ptr<Outside>& outside) {
     const nlohmann::json instance{{"issuer", outside->instance.url()},
