@@ -9,9 +9,11 @@
 #include <openssl/rsa.h>
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "connectors/oidc/jwt/base64url.hpp"
+#include "connectors/oidc/jwt/p256.hpp"
 #include "connectors/oidc/jwt/strict_json.hpp"
 #include "schema/core/text.hpp"
 
@@ -217,6 +219,7 @@ Result<Key> Key::of(const json& jwk) {
   ERR_clear_error();  // what was refused is told above
   if (!made) return fail(made.error());
   out.key_ = std::shared_ptr<evp_pkey_st>(made->release(), Deleter<EVP_PKEY_free>{});
+  if (row->type == KeyType::P256) out.frequent_ = std::make_shared<FrequentP256>('\x04' + bytes_of(jwk, "x") + bytes_of(jwk, "y"));
   return out;
 }
 
@@ -227,6 +230,12 @@ bool Key::same_material(const Key& other) const { return type == other.type && E
 bool Key::has_signed(Algorithm algorithm, std::string_view bytes, std::string_view signature) const {
   if (!fits(algorithm) || !key_) return false;
   const auto& way = way_of(algorithm);
+  if (algorithm == Algorithm::ES256 && frequent_ && signature.size() == 2 * way.half) {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> hash{};
+    unsigned size = 0;
+    if (EVP_Digest(bytes.data(), bytes.size(), hash.data(), &size, digest_of(way.digest), nullptr) == 1)
+      if (const auto known = frequent_->has_signed({reinterpret_cast<const char*>(hash.data()), size}, signature)) return *known;
+  }
   std::string der;
   if (way.half != 0) {
     der = der_signature(signature, way.half);

@@ -16,6 +16,8 @@ struct evp_pkey_st;  // OpenSSL's, which stays in the source files
 
 namespace rosterd::jwt {
 
+class FrequentP256;
+
 inline constexpr std::size_t kMostKeySet = 512 * 1024;  ///< bytes
 inline constexpr std::size_t kMostKeys = 100;
 /// How many keys are tried for a token that does not say which.
@@ -39,6 +41,7 @@ class Key {
 
  private:
   std::shared_ptr<evp_pkey_st> key_;
+  std::shared_ptr<FrequentP256> frequent_;  ///< of a key on P-256
 };
 
 struct KeySet {
