@@ -174,7 +174,8 @@ Result<Reply> get_identity(Call& call) {
   if (!identity) return fail(identity.error());
   const auto subject = call.store().identity_of(identity->account.id, identity->issuer);
   if (!subject) return fail(subject.error());
-  return ok({{"issuer", identity->issuer}, {"subject", *subject ? nlohmann::json(**subject) : nlohmann::json(nullptr)}});
+  const auto& known = *subject;
+  return ok({{"issuer", identity->issuer}, {"subject", known ? nlohmann::json(*known) : nlohmann::json(nullptr)}});
 }
 
 Result<Reply> set_identity(Call& call) {

@@ -62,7 +62,8 @@ Result<Reply> get_run(Call& call) {
   const auto run = call.store().run(call.tenant, *id);
   if (!run) return fail(run.error());
   // Whoever reads here that it is over asks a check next, and is to be answered from what it led to, as after a change by the API.
-  if (run->revision) (void)call.app.services.snapshots.wait_for(call.tenant, *run->revision, std::chrono::steady_clock::now() + kOwnWrites);
+  if (const auto& revision = run->revision)
+    (void)call.app.services.snapshots.wait_for(call.tenant, *revision, std::chrono::steady_clock::now() + kOwnWrites);
   return ok(to_json(with_progress(call, *run)));
 }
 

@@ -152,9 +152,10 @@ Result<jwt::Claims> Parts::redeemed(const SignInSource& source, const Flow& flow
       },
       deadline);
   if (!in_time) errand->stop.request_stop();
-  if (!in_time || !errand->tokens)
-    return fail_as("issuer_unavailable", Errc::Unavailable, "issuer {} has not answered in time", settings.at.issuer);
-  const auto& tokens = *errand->tokens;
+  // Only a finished errand's answer is looked at: one that is late is still being written.
+  const auto answered = in_time ? std::move(errand->tokens) : std::nullopt;
+  if (!answered) return fail_as("issuer_unavailable", Errc::Unavailable, "issuer {} has not answered in time", settings.at.issuer);
+  const auto& tokens = *answered;
   if (!tokens && tokens.error().code == Errc::Unauthorized) return failed(tokens.error().what);
   if (!tokens) return fail_as("issuer_unavailable", Errc::Unavailable, "{}", tokens.error().what);
 
@@ -201,27 +202,27 @@ Result<http::LoginDone> Parts::user_login(const SignInSource& source, const Flow
   }
   auto begun = store_.begin_user_session(source.of.tenant, source.of.source, user, session, actor);
   if (!begun) return fail(begun.error());
-  return http::LoginDone{.session = std::move(*begun), .return_to = flow.return_to};
+  return http::LoginDone{.session = *begun, .return_to = flow.return_to};
 }
 
 Result<http::LoginDone> Parts::account_login(const Flow& flow, const jwt::Claims& claims, const NewSession& session, const Actor& actor) {
   const auto& issuer = instance_->at.issuer;
-  auto account = store_.account_of_identity(issuer, claims.subject);
-  if (!account) return fail(account.error());
+  auto found = store_.account_of_identity(issuer, claims.subject);
+  if (!found) return fail(found.error());
+  auto& account = *found;
   if (flow.link) {
-    if (*account && (*account)->id != flow.link)
-      return fail_as("already_linked", Errc::Conflict, "this identity belongs to another account");
+    if (account && account->id != flow.link) return fail_as("already_linked", Errc::Conflict, "this identity belongs to another account");
     auto by_owner = actor;
     by_owner.account = flow.link;
-    const auto before = store_.identity_of(flow.link, issuer);
-    if (!before) return fail(before.error());
-    if (*before && **before != claims.subject)
+    const auto held = store_.identity_of(flow.link, issuer);
+    if (!held) return fail(held.error());
+    if (const auto& before = *held; before && *before != claims.subject)
       return fail_as("already_linked", Errc::Conflict, "the account has another identity already; a super admin can take it away");
     const auto set = store_.set_identity(flow.link, issuer, claims.subject, by_owner);
     if (!set) return fail(set.error());
     return http::LoginDone{.session = {}, .return_to = flow.return_to};
   }
-  if (!*account) {
+  if (!account) {
     const auto refused = [](std::string_view why) {
       return fail_as("sign_in_refused", Errc::Forbidden, "no account has this identity: {}", why);
     };
@@ -238,11 +239,11 @@ Result<http::LoginDone> Parts::account_login(const Flow& flow, const jwt::Claims
       return refused("an account has your e-mail, and its owner or a super admin can give it this identity");
     if (!made) return fail(made.error());
     log::info("issuer.account_created", {log::field("account", text(made->id)), {"issuer", issuer}});
-    *account = std::move(*made);
+    account = std::move(*made);
   }
-  auto begun = store_.begin_identity_session((*account)->id, issuer, claims.subject, session, actor);
+  auto begun = store_.begin_identity_session(account->id, issuer, claims.subject, session, actor);
   if (!begun) return fail(begun.error());
-  return http::LoginDone{.session = std::move(*begun), .return_to = flow.return_to};
+  return http::LoginDone{.session = *begun, .return_to = flow.return_to};
 }
 
 Result<http::LoginDone> Parts::finish_login(const http::LoginAnswer& answer, const NewSession& session, const Actor& actor,
