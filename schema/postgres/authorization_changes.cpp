@@ -245,6 +245,7 @@ void read_roles_and_bindings(Tenancy& inside, const Touched& touched, Authorizat
 Result<std::optional<AuthorizationChanges>> PostgresStore::authorization_changes(const TenantId& tenant, const Revision& since) {
   using Changes = std::optional<AuthorizationChanges>;
   return in_tenant(*snapshots_, Mode::Steady, tenant, "reading what changed", [&](Tenancy& inside) -> Result<Changes> {
+    const Db::Keeping keeping(inside.db);
     AuthorizationChanges out;
     out.from = since;
     inside.db.each("SELECT epoch, revision, enabled::int FROM tenant WHERE tenant_id = $1", {inside.number}, [&](Row& row) {

@@ -3,7 +3,10 @@
 #include <libpq-fe.h>
 #include <soci/postgresql/soci-postgresql.h>
 
+#include <charconv>
+#include <cstdlib>
 #include <cstring>
+#include <typeinfo>
 
 #include "schema/core/log.hpp"
 
@@ -67,20 +70,37 @@ Error to_error(const DbError& error) {
   return {.code = Errc::Internal, .what = state.empty() ? std::string(text) : fmt::format("{} ({})", text, state), .slug = {}};
 }
 
+bool Row::null() const {
+  if (row_ != nullptr) return row_->get_indicator(at_) == soci::i_null;
+  return PQgetisnull(answer_, line_, static_cast<int>(at_)) == 1;
+}
+
+std::string_view Row::raw(std::size_t at) const {
+  const int column = static_cast<int>(at);
+  return {PQgetvalue(answer_, line_, column), static_cast<std::size_t>(PQgetlength(answer_, line_, column))};
+}
+
 std::string Row::text() {
+  if (null()) return ++at_, std::string();
   const auto at = at_++;
-  return row_.get_indicator(at) == soci::i_null ? std::string() : row_.get<std::string>(at);
+  return row_ != nullptr ? row_->get<std::string>(at) : std::string(raw(at));
 }
 
 std::int64_t Row::number() {
+  if (null()) return ++at_, 0;
   const auto at = at_++;
-  if (row_.get_indicator(at) == soci::i_null) return 0;
-  return row_.get_properties(at).get_data_type() == soci::dt_long_long ? row_.get<long long>(at) : row_.get<int>(at);
+  if (row_ != nullptr)
+    return row_->get_properties(at).get_data_type() == soci::dt_long_long ? row_->get<long long>(at) : row_->get<int>(at);
+  const auto text = raw(at);
+  std::int64_t out = 0;
+  if (std::from_chars(text.data(), text.data() + text.size(), out).ptr != text.data() + text.size()) throw std::bad_cast();
+  return out;
 }
 
 double Row::real() {
+  if (null()) return ++at_, 0;
   const auto at = at_++;
-  return row_.get_indicator(at) == soci::i_null ? 0 : row_.get<double>(at);
+  return row_ != nullptr ? row_->get<double>(at) : std::strtod(std::string(raw(at)).c_str(), nullptr);
 }
 
 std::optional<std::string> Row::maybe_text() {
@@ -100,6 +120,7 @@ Db::~Db() { close(); }
 
 void Db::open(const std::string& dsn) {
   close();
+  kept_.clear();
   try {
     session_.open(soci::postgresql, dsn);
     open_ = true;
@@ -153,6 +174,7 @@ std::uint64_t Db::run(std::string_view sql, Values values) { return each(sql, va
 
 std::uint64_t Db::each(std::string_view sql, Values values, const std::function<void(Row&)>& use) {
   if (!open_) throw DbError("not connected", "", true);
+  if (keeps_) return each_kept(sql, values, use);
   std::vector<std::string> texts;
   std::vector<soci::indicator> nulls;
   texts.reserve(values.size());
@@ -195,6 +217,64 @@ std::uint64_t Db::each(std::string_view sql, Values values, const std::function<
   }
 }
 
+void Db::refuse(const PGresult* answer) {
+  lost_if_cut();
+  const char* state = answer != nullptr ? PQresultErrorField(answer, PG_DIAG_SQLSTATE) : nullptr;
+  const std::string sqlstate = state != nullptr ? state : "";
+  throw DbError(first_line(answer != nullptr ? PQresultErrorMessage(answer) : PQerrorMessage(raw())), sqlstate,
+                PQstatus(raw()) == CONNECTION_BAD || is_connection_state(sqlstate));
+}
+
+/// By libpq itself: SOCI's prepared statements want to be told of every value's place beforehand, and to take leave of the server one by
+/// one.
+std::uint64_t Db::each_kept(std::string_view sql, Values values, const std::function<void(Row&)>& use) {
+  constexpr std::size_t kMost = 200;
+  // A plan goes by how large its tables were when it was made. While a first load fills them, it must not grow old.
+  constexpr auto kOldest = std::chrono::seconds(5);
+  std::vector<const char*> texts;
+  texts.reserve(values.size());
+  for (const auto& value : values) {
+    if (value.text().find('\0') != std::string::npos) throw DbError("a text holds a NUL character", "22021", false);
+    texts.push_back(value.is_null() ? nullptr : value.text().c_str());
+  }
+  const int count = static_cast<int>(texts.size());
+  if (const auto now = std::chrono::steady_clock::now(); kept_.empty() || now - kept_since_ > kOldest) {
+    if (!kept_.empty()) simple("DEALLOCATE ALL");
+    kept_.clear();
+    kept_since_ = now;
+  }
+  const Line::Call call(*line_);
+  auto known = kept_.find(sql);
+  if (known == kept_.end() && kept_.size() < kMost) {
+    const auto name = fmt::format("kept{}", ++prepared_);
+    const Answer prepared(PQprepare(raw(), name.c_str(), std::string(sql).c_str(), 0, nullptr), &PQclear);
+    if (PQresultStatus(prepared.get()) != PGRES_COMMAND_OK) refuse(prepared.get());
+    known = kept_.emplace(sql, name).first;
+  }
+  const Answer answer(known != kept_.end()
+                          ? PQexecPrepared(raw(), known->second.c_str(), count, texts.data(), nullptr, nullptr, 0)
+                          : PQexecParams(raw(), std::string(sql).c_str(), count, nullptr, texts.data(), nullptr, nullptr, 0),
+                      &PQclear);
+  const auto status = PQresultStatus(answer.get());
+  if (status == PGRES_COMMAND_OK) return std::strtoull(PQcmdTuples(answer.get()), nullptr, 10);
+  if (status != PGRES_TUPLES_OK) {
+    // A migration has changed what the statement reads (0A000): whoever asks next has it prepared anew.
+    const char* state = answer ? PQresultErrorField(answer.get(), PG_DIAG_SQLSTATE) : nullptr;
+    if (known != kept_.end() && state != nullptr && std::string_view(state) == "0A000") kept_.erase(known);
+    refuse(answer.get());
+  }
+  const int lines = PQntuples(answer.get());
+  try {
+    for (int line = 0; use && line < lines; ++line) {
+      Row reader(answer.get(), line);
+      use(reader);
+    }
+  } catch (const std::bad_cast&) {
+    throw DbError(fmt::format("a column has an unexpected type in: {}", sql.substr(0, 80)), "", false);
+  }
+  return static_cast<std::uint64_t>(lines);
+}
+
 std::int64_t Db::number(std::string_view sql, Values values) {
   return first(sql, values, [](Row& row) { return row.number(); }).value_or(0);
 }
@@ -204,12 +284,7 @@ void Db::simple(const std::string& sql) {
   const Line::Call call(*line_);
   const Answer answer(PQexec(raw(), sql.c_str()), &PQclear);
   const auto status = PQresultStatus(answer.get());
-  if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY) return;
-  lost_if_cut();
-  const char* state = answer ? PQresultErrorField(answer.get(), PG_DIAG_SQLSTATE) : nullptr;
-  const std::string sqlstate = state ? state : "";
-  throw DbError(first_line(answer ? PQresultErrorMessage(answer.get()) : PQerrorMessage(raw())), sqlstate,
-                PQstatus(raw()) == CONNECTION_BAD || is_connection_state(sqlstate));
+  if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY) refuse(answer.get());
 }
 
 namespace {
@@ -249,13 +324,7 @@ void Db::copy_in(const std::string& statement, std::string_view data) {
   Line::Call call(*line_);
   {
     const Answer answer(PQexec(raw(), statement.c_str()), &PQclear);
-    if (PQresultStatus(answer.get()) != PGRES_COPY_IN) {
-      lost_if_cut();
-      const char* state = answer ? PQresultErrorField(answer.get(), PG_DIAG_SQLSTATE) : nullptr;
-      const std::string sqlstate = state ? state : "";
-      throw DbError(first_line(answer ? PQresultErrorMessage(answer.get()) : PQerrorMessage(raw())), sqlstate,
-                    PQstatus(raw()) == CONNECTION_BAD || is_connection_state(sqlstate));
-    }
+    if (PQresultStatus(answer.get()) != PGRES_COPY_IN) refuse(answer.get());
   }
   constexpr std::size_t kPiece = 256 * 1024;  // libpq copies what it is given: small pieces keep its buffer small
   while (!data.empty()) {
@@ -273,13 +342,7 @@ void Db::copy_out(const std::string& statement, const std::function<void(std::st
   Line::Call call(*line_);
   {
     const Answer answer(PQexec(raw(), statement.c_str()), &PQclear);
-    if (PQresultStatus(answer.get()) != PGRES_COPY_OUT) {
-      lost_if_cut();
-      const char* state = answer ? PQresultErrorField(answer.get(), PG_DIAG_SQLSTATE) : nullptr;
-      const std::string sqlstate = state ? state : "";
-      throw DbError(first_line(answer ? PQresultErrorMessage(answer.get()) : PQerrorMessage(raw())), sqlstate,
-                    PQstatus(raw()) == CONNECTION_BAD || is_connection_state(sqlstate));
-    }
+    if (PQresultStatus(answer.get()) != PGRES_COPY_OUT) refuse(answer.get());
   }
   constexpr std::uint64_t kOften = 256;  // rows: looking at the clock costs as much as a small one
   for (std::uint64_t rows = 1;; ++rows) {

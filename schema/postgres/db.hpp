@@ -8,20 +8,24 @@
 #undef SOCI_HAVE_BOOST
 #include <soci/soci.h>
 
+#include <chrono>
 #include <concepts>
 #include <functional>
 #include <initializer_list>
+#include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "schema/core/clock.hpp"
 #include "schema/core/result.hpp"
 #include "schema/model/ids.hpp"
 #include "schema/postgres/line.hpp"
 
-typedef struct pg_conn PGconn;  // NOLINT: libpq's own name
+typedef struct pg_conn PGconn;      // NOLINT: libpq's own name
+typedef struct pg_result PGresult;  // NOLINT: the same
 
 namespace rosterd::postgres {
 
@@ -81,8 +85,9 @@ template <class Tag>
 /// Reads the columns of one row from left to right. Statements give text, int2, int4 or int8 only: times as micros(t), booleans as ::int.
 class Row {
  public:
-  explicit Row(const soci::row& row) : row_(row) {}
-  [[nodiscard]] bool null() const { return row_.get_indicator(at_) == soci::i_null; }
+  explicit Row(const soci::row& row) : row_(&row) {}
+  Row(const PGresult* answer, int line) : answer_(answer), line_(line) {}
+  [[nodiscard]] bool null() const;
   std::string text();     ///< NULL reads as empty
   std::int64_t number();  ///< NULL reads as 0
   bool flag() { return number() != 0; }
@@ -102,7 +107,10 @@ class Row {
   }
 
  private:
-  const soci::row& row_;
+  [[nodiscard]] std::string_view raw(std::size_t at) const;
+  const soci::row* row_ = nullptr;    ///< SOCI's, or
+  const PGresult* answer_ = nullptr;  ///< libpq's, of a statement that is kept,
+  int line_ = 0;                      ///< and which line of it
   std::size_t at_ = 0;
 };
 
@@ -151,6 +159,20 @@ class Db {
   }
   std::int64_t number(std::string_view sql, Values values = {});  ///< first column of the first row; 0 without one
 
+  /// While one lives, statements are prepared at their first use and kept with the connection: parsed once, planned once, whoever runs them
+  /// again. For what runs the same few texts thousands of times; texts made anew each time would fill the store of them.
+  class Keeping {
+   public:
+    explicit Keeping(Db& db) : db_(db), before_(std::exchange(db.keeps_, true)) {}
+    ~Keeping() { db_.keeps_ = before_; }
+    Keeping(const Keeping&) = delete;
+    Keeping& operator=(const Keeping&) = delete;
+
+   private:
+    Db& db_;
+    bool before_;
+  };
+
   /// Statements without values, several at once; for BEGIN, COMMIT and migrations.
   void simple(const std::string& sql);
   /// The connection beneath SOCI, for COPY.
@@ -164,7 +186,13 @@ class Db {
   [[noreturn]] void fail_with_connection(const char* doing);
   void lost_if_cut() const;
   void drain_rows();
+  [[noreturn]] void refuse(const PGresult* answer);
+  std::uint64_t each_kept(std::string_view sql, Values values, const std::function<void(Row&)>& use);
   soci::session session_;
+  bool keeps_ = false;
+  std::map<std::string, std::string, std::less<>> kept_;  ///< text -> name, of this connection
+  std::uint64_t prepared_ = 0;
+  std::chrono::steady_clock::time_point kept_since_{};
   bool open_ = false;
   Millis patience_{0};
   std::shared_ptr<Line> line_ = std::make_shared<Line>();

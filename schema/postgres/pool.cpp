@@ -186,6 +186,7 @@ void Pool::give_back(std::unique_ptr<Db> db) {
 // ---- tenancy --------------------------------------------------------------------------------------------------------------------
 
 Tenancy enter_number(Db& db, int number, const TenantId& tenant, bool enabled) {
+  const Db::Keeping keeping(db);
   db.number("SELECT set_config('rosterd.tenant', $1, true)::int", {number});
   return Tenancy{.db = db, .number = number, .id = tenant, .enabled = enabled};
 }
@@ -194,6 +195,7 @@ Result<Tenancy> enter(Db& db, const TenantId& tenant) {
   static constexpr std::string_view kEnter =
       "SELECT tenant_id, enabled::int, set_config('rosterd.tenant', tenant_id::text, true) FROM door_tenant($1) WHERE tenant_id IS NOT "
       "NULL";
+  const Db::Keeping keeping(db);
   const auto found = db.first(kEnter, {tenant.value}, [](Row& row) {
     const auto number = static_cast<int>(row.number());
     return std::pair(number, row.flag());
@@ -205,6 +207,7 @@ Result<Tenancy> enter(Db& db, const TenantId& tenant) {
 void Tenancy::lock() {
   // NO KEY: rows that reference the tenant may still be inserted meanwhile (a run requested while another is applied).
   static constexpr std::string_view kLock = "SELECT enabled::int FROM tenant WHERE tenant_id = $1 FOR NO KEY UPDATE";
+  const Db::Keeping keeping(db);
   const auto found = db.first(kLock, {number}, [](Row& row) { return row.flag(); });
   if (!found) throw Abort{Error{.code = Errc::NotFound, .what = fmt::format("no tenant {}", id.value), .slug = {}}};
   enabled = *found;
