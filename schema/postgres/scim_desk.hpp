@@ -65,7 +65,10 @@ class Desk {
  private:
   using Key = std::pair<PrincipalType, std::string>;
   Item& keep(Item item);
-  void load_where(std::string_view where, Values values);
+  void load_where(std::string_view keys, std::string_view where, const std::string& values);
+  void load_ids(const std::set<PrincipalId>& ids);
+  void load_names(PrincipalType type, const std::set<std::string>& folded);
+  void load_externals(PrincipalType type, const std::set<std::string>& ids);
 
   Tenancy& inside_;
   SourceId source_;

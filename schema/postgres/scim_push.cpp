@@ -489,13 +489,15 @@ class Batch : Ledger {
         if (used)
           inside_.db.run("DELETE FROM scim_allowance WHERE tenant_id = $1 AND source_id = $2 AND object_id = $3",
                          {inside_.number, source_, id});
+    TimePoint now{};  // times are the transaction's
     const auto last = inside_.db
-                          .first("UPDATE tenant SET revision = revision + $2 WHERE tenant_id = $1 RETURNING epoch, revision",
+                          .first("UPDATE tenant SET revision = revision + $2 WHERE tenant_id = $1 RETURNING epoch, revision, micros(now())",
                                  {inside_.number, changed_.size()},
-                                 [](Row& row) {
+                                 [&](Row& row) {
                                    Revision out;
                                    out.epoch = static_cast<std::uint32_t>(row.number());
                                    out.number = static_cast<std::uint64_t>(row.number());
+                                   now = row.time();
                                    return out;
                                  })
                           .value_or(Revision{});
@@ -511,8 +513,6 @@ class Batch : Ledger {
     write_audit(run.id, revisions);
     write_record(run);
     end_run(run, last);
-    // Times are the transaction's.
-    const auto now = inside_.db.first("SELECT micros(now())", {}, [](Row& row) { return row.time(); }).value_or(TimePoint{});
     for (const auto i : changed_)
       if (answers[i]) {
         answers[i]->now.modified_at = now;
@@ -577,6 +577,9 @@ Result<std::vector<Result<PushAnswer>>> PostgresStore::push(const TenantId& tena
   const auto attempt = [&](std::span<const Push> some) -> Result<Answers> {
     alone.reset();
     return in_tenant(*pool_, Mode::Write, tenant, "taking what a provider pushes", [&](Tenancy& inside) -> Result<Answers> {
+      const Db::Keeping keeping(inside.db);
+      // All statements are written so that one plan is right for any values; planning took longer than running them.
+      inside.db.simple("SET LOCAL plan_cache_mode = force_generic_plan");
       try {
         return Batch(inside, source, need_pushing(inside, source), some, rules).run();
       } catch (const TryAlone& why) {

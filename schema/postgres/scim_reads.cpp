@@ -23,13 +23,17 @@ Result<std::vector<Pushed>> PostgresStore::pushed(const TenantId& tenant, Source
           query.member->value);
     if (!query.among.empty()) where += fmt::format(" AND r.id = ANY ('{}'::bigint[])", array_text(query.among));
     if (query.after) where += fmt::format(" AND r.id > {}", query.after.value);
+    // By a name it is looked up in the index of names; scim_desk.cpp says what the sums are for.
+    const bool by_text = query.name_key || query.external_id;
     static constexpr std::string_view kRead =
-        "SELECT {} FROM scim_resource r WHERE r.tenant_id = $1 AND r.source_id = $2 AND r.type = $3 AND r.deleted_at IS NULL{} "
+        "SELECT {} FROM scim_resource r WHERE r.tenant_id = $1 AND {} AND r.deleted_at IS NULL{} "
         "AND ($4::text IS NULL OR true) AND ($5::text IS NULL OR true) AND ($6::text IS NULL OR true) ORDER BY r.id OFFSET {} LIMIT {}";
     std::vector<Pushed> out;
-    inside.db.each(fmt::format(kRead, kPushedColumns, where, query.skip, query.limit),
-                   {inside.number, source, query.type, query.name_key, query.external_id, query.work_email},
-                   [&](Row& row) { out.push_back(read_pushed(row)); });
+    inside.db.each(
+        fmt::format(kRead, kPushedColumns, by_text ? "r.source_id + 0 = $2 AND r.type + 0 = $3" : "r.source_id = $2 AND r.type = $3", where,
+                    query.skip, query.limit),
+        {inside.number, source, query.type, query.name_key, query.external_id, query.work_email},
+        [&](Row& row) { out.push_back(read_pushed(row)); });
     return out;
   });
 }
