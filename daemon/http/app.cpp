@@ -288,9 +288,8 @@ Result<Reply> pass(Call& call, const Route& route) {
     if (!call.tenant.value.empty()) {
       call.app.services.sync.changed(call.tenant);
       // The next check here sees it; one on another replica is made certain by Rosterd-Min-Revision. A tenant that takes longer is not
-      // waited for, and no provider who creates somebody: it gives no right away, and comes a thousand times a second.
-      const bool gives_only = is_scim(route) && route.method == "POST";
-      if (const auto& revision = reply->revision; revision && !gives_only)
+      // waited for, and no provider who adds people a thousand times a second.
+      if (const auto& revision = reply->revision; revision && !reply->gives_only)
         (void)call.app.services.snapshots.wait_for(call.tenant, *revision, Steady::now() + kOwnWrites);
     }
   }

@@ -56,8 +56,9 @@ struct Reply {
   /// For long answers, instead of a body: called again and again for the next piece while the answer is sent; false = that was the last. It
   /// outlives the call that made it, so what it needs must be its own or the services'. An error cuts the answer off.
   std::function<Result<bool>(std::string& piece)> stream = {};
-  bool changed = false;   ///< the tenant has moved on: its snapshot is to be published anew
-  bool unlogged = false;  ///< too many of these may come to give each a line in the log
+  bool changed = false;     ///< the tenant has moved on: its snapshot is to be published anew
+  bool gives_only = false;  ///< it takes no right away from anybody: the answer need not wait until checks are answered from it
+  bool unlogged = false;    ///< too many of these may come to give each a line in the log
 };
 
 /// Path and query of a target, percent-decoded.

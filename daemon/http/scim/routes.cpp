@@ -151,6 +151,7 @@ Result<Reply> create(Call& call, PrincipalType type) {
   if (!out) return out;
   out->headers.emplace_back("Location", location(base_of(call), type, done->now.id));
   mark(*out, *done);
+  out->gives_only = true;
   return out;
 }
 
@@ -203,6 +204,7 @@ Result<Reply> patch(Call& call, PrincipalType type) {
       for (const auto& change : changes)
         if (const auto who = to_principals(change.ids, true)) request.mentions.insert(request.mentions.end(), who->begin(), who->end());
   }
+  bool adds_only = false;  // members, and nothing else: a group's name may have roles mapped to it
   request.edit = [&](const Pushed& now) -> Result<PushedEdit> {
     auto document = json::parse(now.document, nullptr, false);
     if (!document.is_object()) document = json::object();
@@ -214,6 +216,8 @@ Result<Reply> patch(Call& call, PrincipalType type) {
     auto content = to_content(type, document);
     if (!content) return tl::unexpected(content.error());
     out.content = std::move(*content);
+    adds_only = type == PrincipalType::Group && out.content.document == now.document &&
+                std::all_of(changes.begin(), changes.end(), [](const MemberChange& one) { return one.kind == MemberChange::Kind::Add; });
     auto steps = to_steps(changes);
     if (!steps) return tl::unexpected(steps.error());
     out.steps = std::move(*steps);
@@ -229,6 +233,7 @@ Result<Reply> patch(Call& call, PrincipalType type) {
   if (!out) return out;
   if (silent) out->headers.emplace_back("ETag", etag(done->now));
   mark(*out, *done);
+  out->gives_only = adds_only;
   return out;
 }
 
