@@ -100,10 +100,10 @@ void meet(KeySlot& held, const KeySlot& other) {
 void Tables::index_keys() {
   std::size_t keys = 0;
   for (std::uint32_t number = 0; number < size(); ++number)
-    each_key(records[number], states[number], [&](const KeySlot&, std::string_view) { ++keys; });
+    each_key(std::as_const(records)[number], std::as_const(states)[number], [&](const KeySlot&, std::string_view) { ++keys; });
   by_key.make(keys);
   for (std::uint32_t number = 0; number < size(); ++number)
-    each_key(records[number], states[number], [&](const KeySlot& slot, std::string_view key) {
+    each_key(std::as_const(records)[number], std::as_const(states)[number], [&](const KeySlot& slot, std::string_view key) {
       const auto type = type_of(slot.state);
       const auto [held, fresh] =
           by_key.insert(hash_of(type, key), slot, [&](const KeySlot& candidate) { return is_slot_of(candidate, type, key); });

@@ -158,9 +158,10 @@ void Publisher::build(const std::stop_token& stop, bool only_small) {
 }
 
 void Publisher::follow(const std::stop_token& stop) {
+  bool missed = false;
   while (!stop.stop_requested()) {
     looked_ = Steady::now();
-    const auto looked = look();
+    const auto looked = look(missed);
     if (!looked && !away_)
       log::error("publisher.store_unavailable", {log::field("error", looked.error().what)});
     else if (looked && away_)
@@ -168,7 +169,7 @@ void Publisher::follow(const std::stop_token& stop) {
     away_ = !looked;
     std::unique_lock lock(mutex_);
     wake_.wait_until(lock, stop, looked_.load() + options_.poll, [this] { return look_now_; });
-    look_now_ = false;
+    missed = std::exchange(look_now_, false);
   }
 }
 
@@ -186,7 +187,7 @@ void Publisher::hear(const Store::TenantRevision* one) {
   if (!published || published->snapshot->revision() < one->revision) changed(one->tenant);
 }
 
-Result<void> Publisher::look() {
+Result<void> Publisher::look(bool missed) {
   const auto revisions = store_.revisions();
   if (!revisions) return fail(revisions.error());
   bool found_work = false;
@@ -208,8 +209,9 @@ Result<void> Publisher::look() {
     }
     queue_.known.insert(one.tenant);
     const auto failing = queue_.failing.find(one.tenant);
-    // What a build in progress does not bring, the next look finds.
-    if (queue_.building.contains(one.tenant) || (failing != queue_.failing.end() && Steady::now() < failing->second.again)) continue;
+    // What a build in progress does not bring, the next look finds; unless a commit since its beginning was told before anybody listened.
+    if ((queue_.building.contains(one.tenant) && !missed) || (failing != queue_.failing.end() && Steady::now() < failing->second.again))
+      continue;
     queue_.add(one.tenant);
     found_work = true;
   }

@@ -81,8 +81,9 @@ class Publisher {
   void follow(const std::stop_token& stop);
   void hear(const Store::TenantRevision* one);
   void build(const std::stop_token& stop, bool only_small);
-  /// One look at all revisions.
-  [[nodiscard]] Result<void> look();
+  /// One look at all revisions. `missed`: words may have been missed, so that even what is being built is built once more where it is
+  /// behind.
+  [[nodiscard]] Result<void> look(bool missed);
   using Next = std::shared_ptr<const rbac::Snapshot>;
   /// Makes the next snapshot and publishes it. Throws TooLarge instead of building from more rows than `at_most`.
   [[nodiscard]] Result<void> publish(const TenantId& tenant, std::optional<std::uint64_t> at_most);

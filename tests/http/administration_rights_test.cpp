@@ -167,7 +167,8 @@ TEST_F(Administration, TwoAdminsRevokingEachOtherLeaveOne) {
   const auto id = made("users", {{"account", other.email}});
   const auto theirs = bind("Admin", "user:" + id);
   std::string mine;
-  for (const auto& one : admin.get(path("/bindings?role=Admin")).body["items"])
+  const auto held = admin.get(path("/bindings?role=Admin"));
+  for (const auto& one : held.body["items"])
     if (one["id"] != theirs) mine = one["id"];
   long first = 0, second = 0;
   std::thread a([&] { first = admin.del(path("/bindings/" + theirs)).status; });
