@@ -28,13 +28,10 @@ constexpr Millis kToConnect{10'000};  // and to listen
 class Waiting {
  public:
   explicit Waiting(const std::stop_token& stop)
-      : bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), ring_(stop, [bell = bell_] {
+      : ring_(stop, [bell = bell_.fd] {
           const std::uint64_t one = 1;
           (void)!::write(bell, &one, sizeof one);
-        }) {
-    if (bell_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
-  }
-  ~Waiting() { ::close(bell_); }
+        }) {}
   Waiting(const Waiting&) = delete;
   Waiting& operator=(const Waiting&) = delete;
 
@@ -43,7 +40,7 @@ class Waiting {
     while (true) {
       const auto left = until ? std::chrono::ceil<Millis>(*until - Steady::now()).count() : 0;
       if (until && left <= 0) return false;
-      pollfd both[] = {{.fd = bell_, .events = POLLIN, .revents = 0}, {.fd = socket, .events = events, .revents = 0}};
+      pollfd both[] = {{.fd = bell_.fd, .events = POLLIN, .revents = 0}, {.fd = socket, .events = events, .revents = 0}};
       const int found = ::poll(both, 2, until ? static_cast<int>(left) : -1);
       if (found < 0 && errno != EINTR) return false;
       if (both[0].revents != 0) return false;
@@ -52,7 +49,16 @@ class Waiting {
   }
 
  private:
-  const int bell_;
+  struct Bell {
+    Bell() : fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+      if (fd < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+    }
+    ~Bell() { ::close(fd); }
+    Bell(const Bell&) = delete;
+    Bell& operator=(const Bell&) = delete;
+    const int fd;
+  };
+  const Bell bell_;  // before what rings it: a stop that is being requested has rung when the bell is put away
   const std::stop_callback<std::function<void()>> ring_;
 };
 
