@@ -179,7 +179,7 @@ TEST_F(FrontTest, HalfARequestIsNotAnswered) {
 
 TEST_F(FrontTest, SilentSlowAndUnreadingPeersHoldNoThread) {
   constexpr auto kPeersHave = std::chrono::seconds(120);  // so long that whoever waits for one of them is told apart on any machine
-  start({.threads = 1, .limits = {}, .request_timeout = Millis(kPeersHave)});
+  start({.threads = 1, .limits = {}, .request_timeout = Millis(kPeersHave), .max_wait = Millis(kPeersHave)});
   std::vector<Wire> peers;
   for (int i = 0; i < 50; ++i) {
     peers.emplace_back(port);
@@ -386,7 +386,7 @@ TEST_F(FrontTest, WhoHasAskedIsNotTakenForSilent) {
 }
 
 TEST_F(FrontTest, BeyondTheLimitAConnectionIsToldSo) {
-  start({.threads = 2, .max_connections = 8, .limits = {}, .request_timeout = Millis(120'000)});
+  start({.threads = 2, .max_connections = 8, .limits = {}, .request_timeout = Millis(120'000), .max_wait = Millis(120'000)});
   std::vector<Wire> unreading;  // those that are being answered make no room
   for (int i = 0; i < 8; ++i) {
     unreading.emplace_back(port, 4096);
