@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -23,7 +24,11 @@ class ScimProvider {
   std::function<std::optional<HttpSaid>(const HttpAsked&)> first;  ///< may answer instead
   std::vector<std::string> targets;
 
+  /// Nobody is answered while it lives. For changes between two reads; before the first there is nobody to answer.
+  [[nodiscard]] std::unique_lock<std::recursive_mutex> hold() { return std::unique_lock(mutex_); }
+
   void user(const std::string& id, const std::string& name, nlohmann::json more = nlohmann::json::object()) {
+    const auto held = hold();
     nlohmann::json out = {{"id", id}, {"userName", name}, {"active", true}, {"name", {{"givenName", name}, {"familyName", "X"}}}};
     out["emails"] = nlohmann::json::array({{{"value", name + "@acme.example"}, {"primary", true}}});
     out.update(more);
@@ -31,6 +36,7 @@ class ScimProvider {
   }
   void group(const std::string& id, const std::string& name, const std::vector<std::string>& user_ids,
              const std::vector<std::string>& group_ids = {}) {
+    const auto held = hold();
     nlohmann::json members = nlohmann::json::array();
     for (const auto& member : user_ids) members.push_back({{"value", member}, {"type", "User"}});
     for (const auto& member : group_ids) members.push_back({{"value", member}, {"$ref", "../Groups/" + member}});
@@ -43,6 +49,7 @@ class ScimProvider {
 
  private:
   HttpSaid answer(const HttpAsked& asked) {
+    const auto held = hold();
     if (asked.headers.contains("authorization") && asked.headers.at("authorization") != "Bearer secret") return {.status = 401};
     targets.push_back(asked.target);
     if (first)
@@ -93,6 +100,8 @@ class ScimProvider {
     said.headers.emplace_back("Date", "Thu, 26 Nov 2026 10:00:00 GMT");
     return said;
   }
+
+  std::recursive_mutex mutex_;
 
  public:
   HttpFaultServer server{[this](const HttpAsked& asked) { return answer(asked); }};

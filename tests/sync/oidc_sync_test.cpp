@@ -130,7 +130,10 @@ TEST_F(OidcSync, PeopleComeInAndRightsFollowTheirGroups) {
   EXPECT_FALSE(may("user01"));
   EXPECT_EQ(status().users_active, 12u);
 
-  provider_.users.erase("u-05");
+  {
+    const auto held = provider_.hold();
+    provider_.users.erase("u-05");
+  }
   provider_.group("g-staff", "ns-web-editors", {"u-00"});
   const auto full = run(RunMode::Full);
   EXPECT_EQ(full.outcome, Outcome::Applied) << full.detail;
@@ -165,7 +168,10 @@ TEST_F(OidcSync, NoFaultOfTheProviderTakesAnybodysAccess) {
       {"half an answer", at("/v2/Users", 2, {.body = R"({"totalResults":12,"Resources":[]})", .fault = HttpSaid::Fault::CutOff})},
       {"a limit for an hour", at("/v2/Users", 2, {.status = 429, .headers = {{"Retry-After", "3600"}}})}};
   for (const auto& [what, fault] : faults) {
-    provider_.first = fault;
+    {
+      const auto held = provider_.hold();
+      provider_.first = fault;
+    }
     const auto ended = run(RunMode::Full);
     EXPECT_TRUE(ended.outcome == Outcome::Failed || ended.outcome == Outcome::Partial || ended.outcome == Outcome::Held)
         << what << ": " << name_of(ended.outcome) << " " << ended.detail;
@@ -175,7 +181,10 @@ TEST_F(OidcSync, NoFaultOfTheProviderTakesAnybodysAccess) {
     EXPECT_EQ(status().users_active, 12u) << what;
     EXPECT_EQ(status().groups_active, 1u) << what;
   }
-  provider_.first = nullptr;
+  {
+    const auto held = provider_.hold();
+    provider_.first = nullptr;
+  }
   EXPECT_EQ(run(RunMode::Full).outcome, Outcome::Unchanged) << "and it goes on as if nothing had been";
 }
 
