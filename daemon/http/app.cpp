@@ -4,6 +4,7 @@
 #include <charconv>
 #include <exception>
 
+#include "daemon/http/front.hpp"
 #include "daemon/http/handlers.hpp"
 #include "daemon/http/identity.hpp"
 #include "daemon/http/problem.hpp"
@@ -268,9 +269,11 @@ Result<Reply> pass(Call& call, const Route& route) {
     if (auto refused = call.app.limits.take(decides(route) ? Limit::Checks : Limit::Requests, call.caller_key, call.request.remote))
       return std::move(*refused);
   std::optional<Slots::Slot> slot;
+  std::optional<Front::Waits> waits;
   if (!answers_from_memory(route)) {
     slot = call.app.waiting.take();
     if (!slot) return fail(no_thread_to_wait());
+    waits.emplace();
   }
   const bool in_tenant = route.path.starts_with("/v1/tenants/{t}") || route.path.starts_with("/t/{t}/");
   if (in_tenant && !is_scim(route))

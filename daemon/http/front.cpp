@@ -125,10 +125,42 @@ void Front::stop() {
 
 // ---- workers -------------------------------------------------------------------------------------------------------------------------
 
+namespace {
+/// The worker whose thread this is.
+thread_local Front* t_front = nullptr;
+thread_local std::atomic<std::chrono::steady_clock::rep>* t_busy_since = nullptr;
+}  // namespace
+
+Front::Waits::Waits() : front_(t_front) {
+  if (front_ != nullptr) front_->begin_to_wait(*t_busy_since);
+}
+
+Front::Waits::~Waits() {
+  if (front_ != nullptr) front_->end_to_wait(*t_busy_since);
+}
+
+void Front::begin_to_wait(std::atomic<Steady::rep>& busy_since) {
+  busy_since.store(1, std::memory_order_relaxed);  // as one who is stuck since long ago
+  const auto wanted = std::min(options_.threads, least_awake_ + ++waits_);
+  {
+    const std::lock_guard lock(rest_mutex_);
+    if (wanted_ >= wanted) return;
+    wanted_ = wanted;  // until the door looks again
+  }
+  if (awake_ < wanted) called_.notify_one();
+}
+
+void Front::end_to_wait(std::atomic<Steady::rep>& busy_since) {
+  --waits_;
+  busy_since.store(Steady::now().time_since_epoch().count(), std::memory_order_relaxed);
+}
+
 void Front::work(std::size_t number) {
   block_sigpipe();
   Hand hand(&buffered_);
   auto& busy_since = busy_since_[number];
+  t_front = this;
+  t_busy_since = &busy_since;
   ++awake_;
   while (true) {
     if (awake_.load(std::memory_order_relaxed) > wanted_.load(std::memory_order_relaxed)) rest();

@@ -83,6 +83,19 @@ class Front {
   /// Takes no more connections, lets requests that are arriving or being answered come to their end, and joins. May be called twice.
   void stop();
 
+  /// While it lives, the worker whose thread this is waits for something, the database most likely, and keeps no core busy: another one is
+  /// called at once, who would be called in some milliseconds without. On other threads it does nothing.
+  class Waits {
+   public:
+    Waits();
+    ~Waits();
+    Waits(const Waits&) = delete;
+    Waits& operator=(const Waits&) = delete;
+
+   private:
+    Front* const front_;
+  };
+
  private:
   using Place = Parking::Place;
   enum class Next { Park, Yield, Close };
@@ -99,6 +112,8 @@ class Front {
   Front(FrontOptions options, std::vector<Listening> listening, TlsContext tls, Answering& answering, std::unique_ptr<Parking> parking);
   void work(std::size_t number);
   void rest();
+  void begin_to_wait(std::atomic<Steady::rep>& busy_since);
+  void end_to_wait(std::atomic<Steady::rep>& busy_since);
   [[nodiscard]] bool look_after_the_crew(Steady::time_point now);
   void keep_door();
   void end(Place& place, Steady::time_point now);
@@ -142,6 +157,7 @@ class Front {
   std::size_t next_marker_index_ = 0;
   const std::size_t least_awake_;
   std::atomic<std::size_t> awake_{0}, wanted_;              // workers that are not at rest, and how many there should be
+  std::atomic<std::size_t> waits_{0};                       // those who have said so
   std::unique_ptr<std::atomic<Steady::rep>[]> busy_since_;  // of each worker; 0 = he waits for something to do
   std::mutex rest_mutex_;
   std::condition_variable called_;

@@ -20,7 +20,8 @@ constexpr std::size_t kLarge = 12 << 20;  // more than the kernel takes from us 
 using test::count_of;
 using test::Wire;
 
-/// Answers by the first word of the path: /quick, /large, /stream, /broken-stream, /hold (waits until let_go), anything else like /quick.
+/// Answers by the first word of the path: /quick, /large, /stream, /broken-stream, /hold (until let_go), /wait (the same, and says that it
+/// waits), anything else like /quick.
 class Scripted final : public Answering {
  public:
   void answer(Exchange& exchange) override {
@@ -35,7 +36,9 @@ class Scripted final : public Answering {
     exchange.close = exchange.last || exchange.bytes.substr(0, end).find("Connection: close") != std::string_view::npos;
     const char* status = exchange.busy ? "503 Busy" : "200 OK";
     std::string body = "ok " + std::to_string(++answered);
-    if (!exchange.busy && is("/hold")) {
+    if (!exchange.busy && (is("/hold") || is("/wait"))) {
+      std::optional<Front::Waits> waits;
+      if (is("/wait")) waits.emplace();
       std::unique_lock lock(mutex_);
       ++held;
       changed_.notify_all();
@@ -63,6 +66,11 @@ class Scripted final : public Answering {
     const std::lock_guard lock(mutex_);
     free_ = true;
     changed_.notify_all();
+  }
+  void hold_again() {
+    const std::lock_guard lock(mutex_);
+    free_ = false;
+    held = 0;
   }
   void await_held(int count) {
     std::unique_lock lock(mutex_);
@@ -320,6 +328,25 @@ TEST_F(FrontTest, WorkersThatAreHeldUpAreReplacedUpToTheLastThread) {
   for (const auto& wire : holding) EXPECT_NE(wire.read_until("ok").find("200 OK"), std::string::npos);
   std::this_thread::sleep_for(std::chrono::milliseconds(100));  // for the threads too many to leave, of which nothing tells
   for (int i = 0; i < 200; ++i) EXPECT_NE(ask().find("200 OK"), std::string::npos) << "and those who were called may go again";
+}
+
+TEST_F(FrontTest, WhoeverSaysThatHeWaitsIsReplacedSoonerThanWhoIsFoundWaiting) {
+  start({.threads = 64, .limits = {}, .max_wait = Millis(10'000)});
+  const auto all_at_once = [&](std::string_view path) {
+    std::vector<Wire> wires;
+    for (int i = 0; i < 60; ++i) wires.emplace_back(port);
+    scripted.hold_again();
+    const auto begun = steady_clock::now();
+    for (const auto& wire : wires) EXPECT_TRUE(wire.send(get(path)));
+    scripted.await_held(60);
+    const auto took = steady_clock::now() - begun;
+    EXPECT_NE(ask().find("200 OK"), std::string::npos) << "some threads are left";
+    scripted.let_go();
+    for (const auto& wire : wires) EXPECT_NE(wire.read_until("ok").find("200 OK"), std::string::npos);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // for the threads too many to leave
+    return took;
+  };
+  EXPECT_TRUE(soon([&] { return 2 * all_at_once("/wait") < all_at_once("/hold"); }));
 }
 
 TEST_F(FrontTest, AnIdleServerSleeps) {
