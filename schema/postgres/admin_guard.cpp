@@ -2,19 +2,24 @@
 
 namespace rosterd::postgres {
 
-bool has_active_admin(Tenancy& inside) {
-  // UNION, not UNION ALL: membership loops are data (S36) and must end.
-  static constexpr std::string_view kAdmins =
-      "WITH RECURSIVE reached (id) AS ("
-      "  SELECT b.principal_id FROM binding b JOIN role r ON r.tenant_id = b.tenant_id AND r.role_id = b.role_id"
-      "  WHERE b.tenant_id = $1 AND r.admin AND b.ns IS NULL AND b.expires_at IS NULL"
-      "  UNION"
-      "  SELECT m.member_id FROM reached x JOIN tenant_group g ON g.tenant_id = $1 AND g.id = x.id AND g.leaving = 0"
-      "  JOIN membership m ON m.tenant_id = $1 AND m.group_id = g.id"
-      ") SELECT (EXISTS (SELECT 1 FROM reached x JOIN tenant_user u ON u.tenant_id = $1 AND u.id = x.id AND u.leaving = 0 AND NOT "
-      "u.admin_suspended)"
-      " OR EXISTS (SELECT 1 FROM reached x JOIN service_account s ON s.tenant_id = $1 AND s.id = x.id AND s.enabled))::int";
-  return inside.db.number(kAdmins, {inside.number}) != 0;
+namespace {
+// UNION, not UNION ALL: membership loops are data (S36) and must end.
+constexpr std::string_view kAdmins =
+    "WITH RECURSIVE reached (id) AS ("
+    "  SELECT b.principal_id FROM binding b JOIN role r ON r.tenant_id = b.tenant_id AND r.role_id = b.role_id"
+    "  WHERE b.tenant_id = $1 AND r.admin AND b.ns IS NULL AND b.expires_at IS NULL"
+    "  UNION"
+    "  SELECT m.member_id FROM reached x JOIN tenant_group g ON g.tenant_id = $1 AND g.id = x.id AND g.leaving = 0"
+    "  JOIN membership m ON m.tenant_id = $1 AND m.group_id = g.id"
+    ") SELECT (EXISTS (SELECT 1 FROM reached x JOIN tenant_user u ON u.tenant_id = $1 AND u.id = x.id AND u.leaving = 0 AND NOT "
+    "u.admin_suspended)"
+    " OR EXISTS (SELECT 1 FROM reached x JOIN service_account s ON s.tenant_id = $1 AND s.id = x.id AND s.enabled))::int";
+}  // namespace
+
+bool has_active_admin(Tenancy& inside) { return inside.db.number(kAdmins, {inside.number}) != 0; }
+
+void ask_has_active_admin(Tenancy& inside, std::function<void(bool)> use) {
+  inside.db.ask(kAdmins, {inside.number}, [use = std::move(use)](Row& row) { use(row.flag()); });
 }
 
 Result<void> keep_an_admin(Tenancy& inside, bool before) {

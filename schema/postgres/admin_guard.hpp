@@ -2,12 +2,16 @@
 // The last Admin rule (rbac.md R89) on committed and just written state: is anybody left who holds a tenant-wide Admin that does not
 // expire?
 
+#include <functional>
+
 #include "schema/postgres/pool.hpp"
 
 namespace rosterd::postgres {
 
 /// Asked inside the changing transaction, after Tenancy::lock(), so that two changes cannot both see the other's Admin.
 [[nodiscard]] bool has_active_admin(Tenancy& inside);
+/// The same as a question to be collected (Db::ask).
+void ask_has_active_admin(Tenancy& inside, std::function<void(bool)> use);
 /// Conflict "last_admin" for a change by API that leaves the tenant without one; `before` is what has_active_admin said before the change.
 [[nodiscard]] Result<void> keep_an_admin(Tenancy& inside, bool before);
 

@@ -30,6 +30,7 @@ struct Touched {
 };
 
 struct Event {
+  std::uint64_t revision = 0;
   std::string action, type, object, before, after;
   RunId run;
 };
@@ -123,21 +124,14 @@ bool note_run(Tenancy& inside, RunId run, Touched& touched) {
   return known && rows <= kMost;
 }
 
-/// All that happened after `since`; none when not every revision up to `to` is accounted for.
-std::optional<Touched> touched_between(Tenancy& inside, const Revision& since, const Revision& to) {
+void ask_for_events(Tenancy& inside, const Revision& since, std::vector<Event>& events) {
   static constexpr std::string_view kEvents =
       "SELECT revision, action, object_type, object_id, before, after, run_id FROM audit WHERE tenant_id = $1 AND epoch = $2 AND revision "
       "> "
       "$3 ORDER BY revision LIMIT $4";
-  Touched touched;
-  std::vector<Event> events;
-  std::uint64_t last = since.number;
-  bool whole = true;
-  inside.db.each(kEvents, {inside.number, since.epoch, since.number, kMost + 1}, [&](Row& row) {
-    const auto revision = static_cast<std::uint64_t>(row.number());
-    whole = whole && revision <= last + 1;
-    last = revision;
+  inside.db.ask(kEvents, {inside.number, since.epoch, since.number, kMost + 1}, [&events](Row& row) {
     Event event;
+    event.revision = static_cast<std::uint64_t>(row.number());
     event.action = row.text();
     event.type = row.text();
     event.object = row.text();
@@ -146,7 +140,17 @@ std::optional<Touched> touched_between(Tenancy& inside, const Revision& since, c
     event.run = row.id<RunId>();
     events.push_back(std::move(event));
   });
-  if (!whole || last != to.number) return std::nullopt;
+}
+
+/// What the events after `since` touched; none when not every revision up to `to` is accounted for.
+std::optional<Touched> touched_by(Tenancy& inside, const std::vector<Event>& events, const Revision& since, const Revision& to) {
+  auto last = since.number;
+  for (const auto& event : events) {
+    if (event.revision > last + 1) return std::nullopt;
+    last = event.revision;
+  }
+  if (last != to.number) return std::nullopt;
+  Touched touched;
   for (const auto& event : events) {
     const bool is_run = event.type == "run" && event.action == "run_applied";
     if (!(is_run ? note_run(inside, event.run, touched) : note(event, touched)) || touched.size() > kMost) return std::nullopt;
@@ -164,15 +168,15 @@ std::string numbers(const std::set<Id>& ids) {
 constexpr std::string_view kEach =
     "FROM unnest($2::bigint[]) AS w (id) CROSS JOIN LATERAL (SELECT * FROM {} x WHERE x.tenant_id = $1 AND {} OFFSET 0) ";
 
-void read_principals(Tenancy& inside, const Touched& touched, AuthorizationChanges& out) {
+void ask_for_principals(Tenancy& inside, const Touched& touched, AuthorizationChanges& out) {
   out.principals.assign(touched.principals.begin(), touched.principals.end());
   if (out.principals.empty()) return;
   const auto ids = numbers(touched.principals);
-  inside.db.each(
+  inside.db.ask(
       "SELECT u.id, u.username, u.email, (u.leaving = 0 AND NOT u.admin_suspended)::int, coalesce((SELECT a.super_admin AND "
       "a.enabled FROM account a WHERE a.account_id = u.account_id), false)::int " +
           fmt::format(kEach, "tenant_user", "x.id = w.id") + "u",
-      {inside.number, ids}, [&](Row& row) {
+      {inside.number, ids}, [&out](Row& row) {
         AuthorizationChanges::User user;
         user.id = row.id<PrincipalId>();
         user.username = row.text();
@@ -181,27 +185,27 @@ void read_principals(Tenancy& inside, const Touched& touched, AuthorizationChang
         user.super_admin = row.flag();
         out.users.push_back(std::move(user));
       });
-  inside.db.each("SELECT g.id, g.name, g.name_key, (g.leaving = 0)::int " + fmt::format(kEach, "tenant_group", "x.id = w.id") + "g",
-                 {inside.number, ids}, [&](Row& row) {
-                   AuthorizationChanges::Group group;
-                   group.id = row.id<PrincipalId>();
-                   group.name = row.text();
-                   auto key = row.maybe_text();
-                   group.folded_name = key ? std::move(*key) : fold(group.name);  // suspended groups hold no name in the table
-                   group.active = row.flag();
-                   out.groups.push_back(std::move(group));
-                 });
-  inside.db.each("SELECT s.id, s.name, s.enabled::int " + fmt::format(kEach, "service_account", "x.id = w.id") + "s", {inside.number, ids},
-                 [&](Row& row) {
-                   AuthorizationChanges::ServiceAccount account;
-                   account.id = row.id<PrincipalId>();
-                   account.name = row.text();
-                   account.enabled = row.flag();
-                   out.service_accounts.push_back(std::move(account));
-                 });
+  inside.db.ask("SELECT g.id, g.name, g.name_key, (g.leaving = 0)::int " + fmt::format(kEach, "tenant_group", "x.id = w.id") + "g",
+                {inside.number, ids}, [&out](Row& row) {
+                  AuthorizationChanges::Group group;
+                  group.id = row.id<PrincipalId>();
+                  group.name = row.text();
+                  auto key = row.maybe_text();
+                  group.folded_name = key ? std::move(*key) : fold(group.name);  // suspended groups hold no name in the table
+                  group.active = row.flag();
+                  out.groups.push_back(std::move(group));
+                });
+  inside.db.ask("SELECT s.id, s.name, s.enabled::int " + fmt::format(kEach, "service_account", "x.id = w.id") + "s", {inside.number, ids},
+                [&out](Row& row) {
+                  AuthorizationChanges::ServiceAccount account;
+                  account.id = row.id<PrincipalId>();
+                  account.name = row.text();
+                  account.enabled = row.flag();
+                  out.service_accounts.push_back(std::move(account));
+                });
 }
 
-void read_edges(Tenancy& inside, const Touched& touched, AuthorizationChanges& out) {
+void ask_for_edges(Tenancy& inside, const Touched& touched, AuthorizationChanges& out) {
   if (touched.edges.empty()) return;
   std::string groups = "{", members = "{";
   for (const auto& [group, member] : touched.edges) {
@@ -209,10 +213,10 @@ void read_edges(Tenancy& inside, const Touched& touched, AuthorizationChanges& o
     groups += fmt::format("{}{}", comma, group.value);
     members += fmt::format("{}{}", comma, member.value);
   }
-  inside.db.each(
+  inside.db.ask(
       "SELECT w.group_id, w.member_id, (SELECT 1 FROM membership m WHERE m.tenant_id = $1 AND m.group_id = w.group_id AND m.member_id = "
       "w.member_id LIMIT 1) FROM unnest($2::bigint[], $3::bigint[]) AS w (group_id, member_id)",
-      {inside.number, groups + "}", members + "}"}, [&](Row& row) {
+      {inside.number, groups + "}", members + "}"}, [&out](Row& row) {
         AuthorizationChanges::Edge edge;
         edge.group = row.id<PrincipalId>();
         edge.member = row.id<PrincipalId>();
@@ -221,47 +225,65 @@ void read_edges(Tenancy& inside, const Touched& touched, AuthorizationChanges& o
       });
 }
 
-void read_roles_and_bindings(Tenancy& inside, const Touched& touched, AuthorizationChanges& out) {
+void ask_for_roles_and_bindings(Tenancy& inside, const Touched& touched, AuthorizationChanges& out) {
   auto& db = inside.db;
   out.touched_roles.assign(touched.roles.begin(), touched.roles.end());
   if (!touched.roles.empty())
-    db.each(fmt::format("SELECT {} FROM role WHERE tenant_id = $1 AND role_id = ANY ($2::bigint[])", kRoleColumns),
-            {inside.number, numbers(touched.roles)}, [&](Row& row) { out.roles.push_back(read_role(row)); });
+    db.ask(fmt::format("SELECT {} FROM role WHERE tenant_id = $1 AND role_id = ANY ($2::bigint[])", kRoleColumns),
+           {inside.number, numbers(touched.roles)}, [&out](Row& row) { out.roles.push_back(read_role(row)); });
   out.holders.assign(touched.holders.begin(), touched.holders.end());
   if (!touched.holders.empty())
-    db.each(fmt::format("SELECT {} {}b", kBindingColumns, fmt::format(kEach, "binding", "x.principal_id = w.id")),
-            {inside.number, numbers(touched.holders)}, [&](Row& row) { out.bindings.push_back(read_binding(row)); });
-  const auto count = [&](std::string_view table) -> std::optional<std::uint64_t> {
-    const auto found = static_cast<std::uint64_t>(db.number(
-        fmt::format("SELECT count(*) FROM (SELECT FROM {} WHERE tenant_id = $1 LIMIT $2) counted", table), {inside.number, kCountable}));
-    return found < kCountable ? std::optional(found) : std::nullopt;
+    db.ask(fmt::format("SELECT {} {}b", kBindingColumns, fmt::format(kEach, "binding", "x.principal_id = w.id")),
+           {inside.number, numbers(touched.holders)}, [&out](Row& row) { out.bindings.push_back(read_binding(row)); });
+  const auto count = [&](std::string_view table, std::optional<std::uint64_t>& into) {
+    db.ask(fmt::format("SELECT count(*) FROM (SELECT FROM {} WHERE tenant_id = $1 LIMIT $2) counted", table), {inside.number, kCountable},
+           [&into](Row& row) {
+             if (const auto found = static_cast<std::uint64_t>(row.number()); found < kCountable) into = found;
+           });
   };
-  out.role_count = count("role");
-  out.binding_count = count("binding");
+  count("role", out.role_count);
+  count("binding", out.binding_count);
 }
 
 }  // namespace
 
 Result<std::optional<AuthorizationChanges>> PostgresStore::authorization_changes(const TenantId& tenant, const Revision& since) {
   using Changes = std::optional<AuthorizationChanges>;
-  return in_tenant(*snapshots_, Mode::Steady, tenant, "reading what changed", [&](Tenancy& inside) -> Result<Changes> {
-    const Db::Keeping keeping(inside.db);
+  const auto read = [&](Db& db) -> Result<Changes> {
+    const Db::Keeping keeping(db);
+    // Written so that one plan is right for any values, and read some hundred times a second while somebody pushes.
+    db.ask_once("SET LOCAL plan_cache_mode = force_generic_plan");
+    auto entered = numbers_->enter(db, tenant);
+    if (!entered) return fail(entered.error());
+    auto& inside = *entered;
+    bool is_there = false;
     AuthorizationChanges out;
     out.from = since;
-    inside.db.each("SELECT epoch, revision, enabled::int FROM tenant WHERE tenant_id = $1", {inside.number}, [&](Row& row) {
-      out.to.epoch = static_cast<std::uint32_t>(row.number());
-      out.to.number = static_cast<std::uint64_t>(row.number());
-      out.tenant_enabled = row.flag();
-    });
+    db.ask("SELECT epoch, revision, enabled::int FROM tenant WHERE tenant_id = $1 AND id = $2", {inside.number, tenant.value},
+           [&](Row& row) {
+             is_there = true;
+             out.to.epoch = static_cast<std::uint32_t>(row.number());
+             out.to.number = static_cast<std::uint64_t>(row.number());
+             out.tenant_enabled = row.flag();
+           });
+    std::vector<Event> events;
+    ask_for_events(inside, since, events);
+    db.collect();
+    if (!is_there) return fail(Errc::NotFound, "no tenant {}", tenant.value);
     if (out.to.epoch != since.epoch || out.to.number < since.number) return Changes();
     if (out.to == since) return Changes(std::move(out));
-    const auto touched = touched_between(inside, since, out.to);
+    const auto touched = touched_by(inside, events, since, out.to);
     if (!touched) return Changes();
-    read_principals(inside, *touched, out);
-    read_edges(inside, *touched, out);
-    read_roles_and_bindings(inside, *touched, out);
+    ask_for_principals(inside, *touched, out);
+    ask_for_edges(inside, *touched, out);
+    ask_for_roles_and_bindings(inside, *touched, out);
+    db.collect();
     return Changes(std::move(out));
-  });
+  };
+  const auto once = [&] { return snapshots_->run(Mode::Steady, "reading what changed", read, Begin::Asked); };
+  auto out = once();
+  if (!out && out.error().code == Errc::NotFound && numbers_->forget(tenant)) out = once();
+  return out;
 }
 
 }  // namespace rosterd

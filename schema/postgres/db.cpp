@@ -136,6 +136,7 @@ void Db::open(const std::string& dsn) {
 void Db::close() {
   if (!open_) return;
   open_ = false;
+  asked_.clear();
   line_->closed();
   try {
     session_.close();
@@ -175,6 +176,7 @@ std::uint64_t Db::run(std::string_view sql, Values values) { return each(sql, va
 std::uint64_t Db::each(std::string_view sql, Values values, const std::function<void(Row&)>& use) {
   if (!open_) throw DbError("not connected", "", true);
   if (keeps_) return each_kept(sql, values, use);
+  collect();
   std::vector<std::string> texts;
   std::vector<soci::indicator> nulls;
   texts.reserve(values.size());
@@ -225,62 +227,17 @@ void Db::refuse(const PGresult* answer) {
                 PQstatus(raw()) == CONNECTION_BAD || is_connection_state(sqlstate));
 }
 
-/// By libpq itself: SOCI's prepared statements want to be told of every value's place beforehand, and to take leave of the server one by
-/// one.
-std::uint64_t Db::each_kept(std::string_view sql, Values values, const std::function<void(Row&)>& use) {
-  constexpr std::size_t kMost = 200;
-  // A plan goes by how large its tables were when it was made. While a first load fills them, it must not grow old.
-  constexpr auto kOldest = std::chrono::seconds(5);
-  std::vector<const char*> texts;
-  texts.reserve(values.size());
-  for (const auto& value : values) {
-    if (value.text().find('\0') != std::string::npos) throw DbError("a text holds a NUL character", "22021", false);
-    texts.push_back(value.is_null() ? nullptr : value.text().c_str());
-  }
-  const int count = static_cast<int>(texts.size());
-  if (const auto now = std::chrono::steady_clock::now(); kept_.empty() || now - kept_since_ > kOldest) {
-    if (!kept_.empty()) simple("DEALLOCATE ALL");
-    kept_.clear();
-    kept_since_ = now;
-  }
-  const Line::Call call(*line_);
-  auto known = kept_.find(sql);
-  if (known == kept_.end() && kept_.size() < kMost) {
-    const auto name = fmt::format("kept{}", ++prepared_);
-    const Answer prepared(PQprepare(raw(), name.c_str(), std::string(sql).c_str(), 0, nullptr), &PQclear);
-    if (PQresultStatus(prepared.get()) != PGRES_COMMAND_OK) refuse(prepared.get());
-    known = kept_.emplace(sql, name).first;
-  }
-  const Answer answer(known != kept_.end()
-                          ? PQexecPrepared(raw(), known->second.c_str(), count, texts.data(), nullptr, nullptr, 0)
-                          : PQexecParams(raw(), std::string(sql).c_str(), count, nullptr, texts.data(), nullptr, nullptr, 0),
-                      &PQclear);
-  const auto status = PQresultStatus(answer.get());
-  if (status == PGRES_COMMAND_OK) return std::strtoull(PQcmdTuples(answer.get()), nullptr, 10);
-  if (status != PGRES_TUPLES_OK) {
-    // A migration has changed what the statement reads (0A000): whoever asks next has it prepared anew.
-    const char* state = answer ? PQresultErrorField(answer.get(), PG_DIAG_SQLSTATE) : nullptr;
-    if (known != kept_.end() && state != nullptr && std::string_view(state) == "0A000") kept_.erase(known);
-    refuse(answer.get());
-  }
-  const int lines = PQntuples(answer.get());
-  try {
-    for (int line = 0; use && line < lines; ++line) {
-      Row reader(answer.get(), line);
-      use(reader);
-    }
-  } catch (const std::bad_cast&) {
-    throw DbError(fmt::format("a column has an unexpected type in: {}", sql.substr(0, 80)), "", false);
-  }
-  return static_cast<std::uint64_t>(lines);
-}
-
 std::int64_t Db::number(std::string_view sql, Values values) {
   return first(sql, values, [](Row& row) { return row.number(); }).value_or(0);
 }
 
 void Db::simple(const std::string& sql) {
   if (!open_) throw DbError("not connected", "", true);
+  if (is_asking()) {
+    ask_once(sql);
+    collect();
+    return;
+  }
   const Line::Call call(*line_);
   const Answer answer(PQexec(raw(), sql.c_str()), &PQclear);
   const auto status = PQresultStatus(answer.get());
@@ -321,6 +278,7 @@ void Db::drain_rows() {
 
 void Db::copy_in(const std::string& statement, std::string_view data) {
   if (!open_) throw DbError("not connected", "", true);
+  collect();
   Line::Call call(*line_);
   {
     const Answer answer(PQexec(raw(), statement.c_str()), &PQclear);
@@ -339,6 +297,7 @@ void Db::copy_in(const std::string& statement, std::string_view data) {
 
 void Db::copy_out(const std::string& statement, const std::function<void(std::string_view)>& use) {
   if (!open_) throw DbError("not connected", "", true);
+  collect();
   Line::Call call(*line_);
   {
     const Answer answer(PQexec(raw(), statement.c_str()), &PQclear);

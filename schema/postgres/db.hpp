@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "schema/core/clock.hpp"
 #include "schema/core/result.hpp"
@@ -173,6 +174,21 @@ class Db {
     bool before_;
   };
 
+  /// Sends a statement and does not wait for it (kept as above; only while a Keeping lives). Its rows come with the next statement that is
+  /// waited for, or with collect(), in the order of the asking; so does its error, after which none of those behind it has happened. What
+  /// `use` refers to must be there until then; it asks for nothing itself. One way to the server and back costs as much as a small
+  /// statement.
+  void ask(std::string_view sql, Values values, std::function<void(Row&)> use = {});
+  /// The same for a statement without values that is not worth keeping (COMMIT).
+  void ask_once(const std::string& sql);
+  /// Waits for all that was asked.
+  void collect();
+  [[nodiscard]] bool is_asking() const { return !asked_.empty(); }
+  /// Lets the server begin with what was asked, while more is on its way.
+  void hurry();
+  /// How many statements of this connection were answered so far.
+  [[nodiscard]] std::uint64_t answers() const { return answers_; }
+
   /// Statements without values, several at once; for BEGIN, COMMIT and migrations.
   void simple(const std::string& sql);
   /// The connection beneath SOCI, for COPY.
@@ -187,9 +203,24 @@ class Db {
   void lost_if_cut() const;
   void drain_rows();
   [[noreturn]] void refuse(const PGresult* answer);
+  struct Asked {
+    std::string sql;        ///< for errors, and to forget it where `prepares` has failed
+    bool prepares = false;  ///< the preparation of the one behind it
+    std::function<void(Row&)> use;
+    std::uint64_t* rows = nullptr;  ///< touched or read
+  };
   std::uint64_t each_kept(std::string_view sql, Values values, const std::function<void(Row&)>& use);
+  /// The name of a statement; `prepare` is called for one that has none yet, and none comes back for one too many.
+  const char* name_of(std::string_view sql, const std::function<void(const char* name)>& prepare);
+  void renew();
+  void begin_asking();
+  void must_send(int sent);
+  std::uint64_t take(const PGresult* answer, std::string_view sql, const std::function<void(Row&)>& use);
+  void queue(std::string_view sql, Values values, std::function<void(Row&)> use, std::uint64_t* rows);
   soci::session session_;
   bool keeps_ = false;
+  std::vector<Asked> asked_;
+  std::uint64_t answers_ = 0;
   std::map<std::string, std::string, std::less<>> kept_;  ///< text -> name, of this connection
   std::uint64_t prepared_ = 0;
   std::chrono::steady_clock::time_point kept_since_{};

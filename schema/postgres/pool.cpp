@@ -21,7 +21,7 @@ constexpr const char* begin_of(Mode mode) {
 
 /// Ends a transaction that shall not be.
 void abandon(Db& db) {
-  if (!db.is_open() || PQtransactionStatus(db.raw()) == PQTRANS_ACTIVE)
+  if (!db.is_open() || db.is_asking() || PQtransactionStatus(db.raw()) == PQTRANS_ACTIVE)
     db.close();  // in the middle of an answer that nobody reads any more
   else
     db.simple("ROLLBACK");
@@ -106,27 +106,41 @@ void Pool::connect(Db& db, PoolOptions options, Millis statement_timeout) {
   }
 }
 
-Result<void> Pool::transaction(Mode mode, std::string_view doing, const std::function<bool(Db&)>& work) {
+Result<void> Pool::transaction(Mode mode, std::string_view doing, const std::function<bool(Db&)>& work, Begin begin) {
   try {
     Lease lease(*this);
     Db& db = *lease;
     bool is_new = false;
-    if (!db.is_open()) {
+    const auto open_anew = [&] {
       connect(db, options_, options_.statement_timeout);
       is_new = true;
-    }
+    };
+    if (!db.is_open()) open_anew();
+    // The server was restarted while the connection lay idle: nothing has been done yet, so asking a new connection is safe.
+    const auto is_stale = [&](const DbError& error) { return error.lost && !is_new && !watch_->limit(); };
+    const auto begin_it = [&] { begin == Begin::Asked ? db.ask_once(begin_of(mode)) : db.simple(begin_of(mode)); };
+    const auto answers = db.answers();
     try {
-      db.simple(begin_of(mode));
+      begin_it();
     } catch (const DbError& error) {
-      // The server was restarted while the connection lay idle: nothing has been asked yet, so asking a new connection is safe.
-      if (!error.lost || is_new || watch_->limit()) throw;
-      connect(db, options_, options_.statement_timeout);
-      db.simple(begin_of(mode));
+      if (!is_stale(error)) throw;
+      open_anew();
+      begin_it();
     }
-    try {
+    const auto carry_out = [&] {
       const bool keep = work(db);
       db.simple(keep ? "COMMIT" : "ROLLBACK");
       db.settle();
+    };
+    try {
+      try {
+        carry_out();
+      } catch (const DbError& error) {
+        if (begin == Begin::Now || db.answers() != answers || !is_stale(error)) throw;
+        open_anew();
+        begin_it();
+        carry_out();
+      }
       return {};
     } catch (const DbError& error) {
       if (error.lost)
@@ -202,6 +216,29 @@ Result<Tenancy> enter(Db& db, const TenantId& tenant) {
   });
   if (!found) return fail(Errc::NotFound, "no tenant {}", tenant.value);
   return Tenancy{.db = db, .number = found->first, .id = tenant, .enabled = found->second};
+}
+
+Result<Tenancy> TenantNumbers::enter(Db& db, const TenantId& tenant) {
+  int number = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = known_.find(tenant); found != known_.end()) number = found->second;
+  }
+  if (number != 0) {
+    db.ask("SELECT set_config('rosterd.tenant', $1, true)", {number});
+    return Tenancy{.db = db, .number = number, .id = tenant};
+  }
+  auto inside = postgres::enter(db, tenant);
+  if (inside) {
+    const std::lock_guard lock(mutex_);
+    known_[tenant] = inside->number;
+  }
+  return inside;
+}
+
+bool TenantNumbers::forget(const TenantId& tenant) {
+  const std::lock_guard lock(mutex_);
+  return known_.erase(tenant) > 0;
 }
 
 void Tenancy::lock() {

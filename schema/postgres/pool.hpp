@@ -20,6 +20,12 @@ enum class Mode {
   Steady  ///< READ ONLY, REPEATABLE READ: every statement sees the same moment
 };
 
+/// When BEGIN is sent.
+enum class Begin {
+  Now,
+  Asked  ///< with the first statements (Db::ask), in one way to the server; `work` may be called a second time, if nothing was answered
+};
+
 struct PoolOptions {
   std::string url;
   std::string name = "rosterd";  ///< pg_stat_activity.application_name
@@ -35,13 +41,16 @@ class Pool {
 
   /// Runs `work` in a transaction: commits when it gives a value, rolls back when it gives an error, throws DbError or Abort.
   template <class Work>
-  auto run(Mode mode, std::string_view doing, Work work) -> decltype(work(std::declval<Db&>())) {
+  auto run(Mode mode, std::string_view doing, Work work, Begin begin = Begin::Now) -> decltype(work(std::declval<Db&>())) {
     using Answer = decltype(work(std::declval<Db&>()));
     Answer answer = fail(Errc::Internal, "{}: the work was not begun", doing);
-    const auto done = transaction(mode, doing, [&](Db& db) {
-      answer = work(db);
-      return answer.has_value();
-    });
+    const auto done = transaction(
+        mode, doing,
+        [&](Db& db) {
+          answer = work(db);
+          return answer.has_value();
+        },
+        begin);
     if (!done) return tl::unexpected(done.error());
     return answer;
   }
@@ -56,7 +65,7 @@ class Pool {
 
  private:
   class Lease;
-  Result<void> transaction(Mode mode, std::string_view doing, const std::function<bool(Db&)>& work);
+  Result<void> transaction(Mode mode, std::string_view doing, const std::function<bool(Db&)>& work, Begin begin);
   std::unique_ptr<Db> take();
   void put(std::unique_ptr<Db> db);
   std::unique_ptr<Db> fresh();
@@ -98,6 +107,20 @@ struct Tenancy {
 [[nodiscard]] Result<Tenancy> enter(Db& db, const TenantId& tenant);
 /// The same for a number that a door gave out.
 Tenancy enter_number(Db& db, int number, const TenantId& tenant, bool enabled);
+
+/// The numbers of tenants, as they were seen last: whoever enters a tenant thousands of times needs no way to the server for it. A number
+/// is never given twice, so an old one finds no tenant row; whoever finds none forgets it and enters again.
+class TenantNumbers {
+ public:
+  /// As enter(); asks only, where the number is known, and `enabled` is not. The connection is Keeping.
+  [[nodiscard]] Result<Tenancy> enter(Db& db, const TenantId& tenant);
+  /// False when it was not known.
+  bool forget(const TenantId& tenant);
+
+ private:
+  std::mutex mutex_;
+  std::map<TenantId, int> known_;  // under mutex_
+};
 /// An event of no tenant.
 void audit_instance(Db& db, const Actor& actor, const Tenancy::Event& event);
 

@@ -12,6 +12,7 @@ PostgresStore::PostgresStore(std::shared_ptr<Pool> pool, std::shared_ptr<Pool> l
     : pool_(std::move(pool)),
       leases_(std::move(leases)),
       snapshots_(std::move(snapshots)),
+      numbers_(std::make_unique<TenantNumbers>()),
       judge_(std::move(judge)),
       listen_on_(std::move(listen_on)) {}
 PostgresStore::~PostgresStore() = default;

@@ -14,7 +14,8 @@ namespace rosterd {
 
 namespace postgres {
 class Pool;
-}
+class TenantNumbers;
+}  // namespace postgres
 
 struct StoreOptions {
   std::string url;        ///< of the role rosterd works with: neither owner nor superuser nor BYPASSRLS, or open() refuses
@@ -242,6 +243,7 @@ class PostgresStore final : public Store {
   std::shared_ptr<postgres::Pool> pool_;  // stages give their connection back to it, and may outlive the store by a moment
   // What requests must not keep waiting, however many of them wait for a tenant themselves: heartbeats, and what checks are answered from.
   std::shared_ptr<postgres::Pool> leases_, snapshots_;
+  const std::unique_ptr<postgres::TenantNumbers> numbers_;  // for pushes and snapshots
   const GrantJudge judge_;
   const std::string listen_on_;  // connection string of the line on which revisions are heard
 };

@@ -26,10 +26,10 @@ constexpr std::string_view kMarkedFrom =
     "true LEFT JOIN LATERAL (SELECT o.leaving, o.name FROM tenant_group o WHERE r.type = 2 AND o.tenant_id = r.tenant_id AND o.id = r.id "
     "OFFSET 0) g ON true";
 constexpr std::string_view kById =
-    "SELECT * FROM scim_resource x WHERE x.tenant_id = $1 AND x.source_id = $2 AND x.type = t.t AND x.id = w.k";
+    "SELECT * FROM scim_resource x WHERE x.tenant_id = $1 AND x.source_id = $2 AND x.type = w.t AND x.id = w.k";
 constexpr std::string_view kByText =
     "SELECT * FROM scim_resource x WHERE x.tenant_id = $1 AND x.{} = w.k AND x.source_id + 0 = $2 AND x.type + 0 = {} AND {}";
-constexpr std::string_view kIds = "unnest($3::bigint[]) AS w (k) CROSS JOIN (VALUES (1::smallint), (2::smallint)) AS t (t)";
+constexpr std::string_view kIds = "unnest($3::bigint[], $4::smallint[]) AS w (k, t)";
 constexpr std::string_view kTexts = "json_array_elements_text($3::json) AS w (k)";
 
 }  // namespace
@@ -82,9 +82,9 @@ Desk::Item& Desk::keep(Item item) {
   return kept;
 }
 
-void Desk::load_where(std::string_view keys, std::string_view which, const std::string& values) {
+void Desk::load_where(std::string_view keys, std::string_view which, Values values) {
   const auto from = fmt::format(kMarkedFrom, keys, which);
-  inside_.db.each(fmt::format("SELECT {}, {} {}", kPushedColumns, kMarkedColumns, from), {inside_.number, source_, values}, [&](Row& row) {
+  inside_.db.ask(fmt::format("SELECT {}, {} {}", kPushedColumns, kMarkedColumns, from), values, [this](Row& row) {
     Item item;
     item.now = read_pushed(row);
     item.leaving = static_cast<Leaving>(row.number());
@@ -96,22 +96,31 @@ void Desk::load_where(std::string_view keys, std::string_view which, const std::
   });
 }
 
-void Desk::load_ids(const std::set<PrincipalId>& ids) {
-  if (!ids.empty()) load_where(kIds, kById, array_text(ids));
+void Desk::load_ids(const std::set<Principal>& who) {
+  if (who.empty()) return;
+  std::string ids = "{", types = "{";
+  for (const auto& [type, id] : who) {
+    const char* comma = ids.size() > 1 ? "," : "";
+    ids += fmt::format("{}{}", comma, id.value);
+    types += fmt::format("{}{}", comma, static_cast<int>(type));
+  }
+  load_where(kIds, kById, {inside_.number, source_, ids + "}", types + "}"});
 }
 
 void Desk::load_names(PrincipalType type, const std::set<std::string>& folded) {
   if (folded.empty()) return;
-  load_where(kTexts, fmt::format(kByText, "name_key", static_cast<int>(type), "x.deleted_at IS NULL"), packed_texts(folded));
+  load_where(kTexts, fmt::format(kByText, "name_key", static_cast<int>(type), "x.deleted_at IS NULL"),
+             {inside_.number, source_, packed_texts(folded)});
 }
 
 void Desk::load_externals(PrincipalType type, const std::set<std::string>& ids) {
   if (ids.empty()) return;
-  load_where(kTexts, fmt::format(kByText, "external_id", static_cast<int>(type), "x.external_id IS NOT NULL"), packed_texts(ids));
+  load_where(kTexts, fmt::format(kByText, "external_id", static_cast<int>(type), "x.external_id IS NOT NULL"),
+             {inside_.number, source_, packed_texts(ids)});
 }
 
-void Desk::load(std::span<const Push> requests) {
-  std::set<PrincipalId> ids;
+void Desk::ask_for(std::span<const Push> requests) {
+  std::set<Principal> ids;
   std::set<std::string> user_names, user_externals, group_names, group_externals, tenant_names;
   std::uint64_t creations = 0;
   std::string pair_groups = "{", pair_members = "{";
@@ -129,10 +138,10 @@ void Desk::load(std::span<const Push> requests) {
         externals_.try_emplace({request.type, *content.external_id}, PrincipalId{});
       }
     } else {
-      ids.insert(request.id);
+      ids.insert({request.type, request.id});
     }
     for (const auto& who : request.mentions) {
-      ids.insert(who.id);
+      ids.insert(who);
       if (request.kind == Push::Kind::Create) continue;
       const char* comma = pair_groups.size() > 1 ? "," : "";
       pair_groups += fmt::format("{}{}", comma, request.id.value);
@@ -148,33 +157,35 @@ void Desk::load(std::span<const Push> requests) {
   load_externals(PrincipalType::Group, group_externals);
   if (!tenant_names.empty()) {
     for (const auto& name : tenant_names) group_names_.try_emplace(name, PrincipalId{});
-    inside_.db.each(
+    inside_.db.ask(
         "SELECT id, name_key FROM tenant_group WHERE tenant_id = $1 AND name_key = ANY (SELECT json_array_elements_text($2::json))",
-        {inside_.number, packed_texts(tenant_names)}, [&](Row& row) {
+        {inside_.number, packed_texts(tenant_names)}, [this](Row& row) {
           const auto id = row.id<PrincipalId>();
           group_names_[row.text()] = id;
         });
   }
   if (pair_groups.size() > 1)
-    inside_.db.each(
+    inside_.db.ask(
         "SELECT m.group_id, m.member_id, m.member_type::bigint FROM unnest($3::bigint[], $4::bigint[]) AS w (group_id, member_id) "
         "CROSS JOIN LATERAL (SELECT * FROM membership x WHERE x.tenant_id = $1 AND x.group_id = w.group_id AND x.member_id = w.member_id "
         "AND x.source_id = $2 OFFSET 0) m",
-        {inside_.number, source_, pair_groups + "}", pair_members + "}"}, [&](Row& row) {
+        {inside_.number, source_, pair_groups + "}", pair_members + "}"}, [this](Row& row) {
           const auto group = row.id<PrincipalId>();
           const auto member = row.id<PrincipalId>();
           edges_[{group, member}] = {.type = static_cast<PrincipalType>(row.number()), .was = true, .is = true};
         });
-  if (creations > 0) {
-    const auto first = static_cast<std::uint64_t>(inside_.db.number("SELECT door_reserve_ids($1)", {creations}));
-    for (auto i = creations; i > 0; --i) fresh_ids_.push_back(first + i - 1);
-  }
+  if (creations > 0)
+    inside_.db.ask("SELECT door_reserve_ids($1)", {creations}, [this, creations](Row& row) {
+      const auto first = static_cast<std::uint64_t>(row.number());
+      for (auto i = creations; i > 0; --i) fresh_ids_.push_back(first + i - 1);
+    });
 }
 
 Desk::Item* Desk::find(PrincipalType type, PrincipalId id) {
   auto found = items_.find(id);
-  if (found == items_.end() && looked_for_.insert(id).second) {
-    load_ids({id});
+  if (found == items_.end() && looked_for_.insert({type, id}).second) {
+    load_ids({{type, id}});
+    inside_.db.collect();
     found = items_.find(id);
   }
   if (found == items_.end() || found->second.deleted || found->second.now.type != type) return nullptr;
@@ -183,13 +194,19 @@ Desk::Item* Desk::find(PrincipalType type, PrincipalId id) {
 
 Desk::Item* Desk::named(PrincipalType type, const std::string& folded) {
   const auto [at, is_unknown] = names_.try_emplace({type, folded}, PrincipalId{});
-  if (is_unknown) load_names(type, {folded});
+  if (is_unknown) {
+    load_names(type, {folded});
+    inside_.db.collect();
+  }
   return at->second ? &items_.at(at->second) : nullptr;
 }
 
 Desk::Item* Desk::external(PrincipalType type, const std::string& external_id) {
   const auto [at, is_unknown] = externals_.try_emplace({type, external_id}, PrincipalId{});
-  if (is_unknown) load_externals(type, {external_id});
+  if (is_unknown) {
+    load_externals(type, {external_id});
+    inside_.db.collect();
+  }
   return at->second ? &items_.at(at->second) : nullptr;
 }
 
@@ -428,11 +445,11 @@ void Desk::write(RunId run) {
     (item.is_new ? new_resources : resources).push_back(std::move(resource));
   }
   const auto send = [&](std::string_view sql, const json& rows) {
-    if (!rows.empty()) db.run(sql, {inside_.number, source_, packed(rows)});
+    if (!rows.empty()) db.ask(sql, {inside_.number, source_, packed(rows)});
   };
   // Told how many they are, the planner looks each up; it takes a JSON document for a hundred, and reads the whole tenant for them.
   const auto update = [&](std::string_view sql, const json& rows) {
-    if (!rows.empty()) db.run(sql, {inside_.number, source_, packed(rows), rows.size()});
+    if (!rows.empty()) db.ask(sql, {inside_.number, source_, packed(rows), rows.size()});
   };
   // What exists first: a new one may take the externalId that an old one gives up.
   update(fmt::format(kUpdateUsers, kSuspendedAt), users);
@@ -453,14 +470,14 @@ void Desk::write(RunId run) {
     if (edge.is) types_added += fmt::format("{}{}", comma, static_cast<int>(edge.type));
   }
   if (groups_gone.size() > 1)
-    db.run(
+    db.ask(
         "DELETE FROM membership m USING (SELECT x.at FROM unnest($3::bigint[], $4::bigint[]) AS w (group_id, member_id) CROSS JOIN "
         "LATERAL (SELECT i.ctid AS at FROM membership i WHERE i.tenant_id = $1 AND i.group_id = w.group_id AND i.member_id = w.member_id "
         "AND "
         "i.source_id = $2 OFFSET 0) x OFFSET 0) s WHERE m.ctid = s.at AND m.tenant_id = $1",
         {inside_.number, source_, groups_gone + "}", members_gone + "}"});
   if (groups_added.size() > 1)
-    db.run(
+    db.ask(
         "INSERT INTO membership (tenant_id, group_id, member_id, member_type, source_id, run_id) SELECT $1, g, m, t, $2, $6 FROM "
         "unnest($3::bigint[], $4::bigint[], $5::smallint[]) AS s (g, m, t) ON CONFLICT DO NOTHING",
         {inside_.number, source_, groups_added + "}", members_added + "}", types_added + "}", run});

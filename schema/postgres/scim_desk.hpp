@@ -36,8 +36,8 @@ class Desk {
   };
 
   Desk(Tenancy& inside, SourceId source) : inside_(inside), source_(source) {}
-  /// Looks up everything the requests name, at once.
-  void load(std::span<const Push> requests);
+  /// Asks for everything the requests name, at once; it is here with the next collect(). The connection is Keeping.
+  void ask_for(std::span<const Push> requests);
   /// What the provider sees: nullptr for what it deleted.
   [[nodiscard]] Item* find(PrincipalType type, PrincipalId id);
   [[nodiscard]] Item* named(PrincipalType type, const std::string& folded);
@@ -58,6 +58,7 @@ class Desk {
   [[nodiscard]] std::uint64_t count_members(PrincipalId group);
   /// The groups of this source that somebody is in.
   [[nodiscard]] std::vector<PrincipalId> groups_with(const Principal& who);
+  /// Sends what has become of all; whether it went well is known after the next collect().
   void write(RunId run);
   [[nodiscard]] Tenancy& inside() { return inside_; }
   [[nodiscard]] SourceId source() const { return source_; }
@@ -65,8 +66,9 @@ class Desk {
  private:
   using Key = std::pair<PrincipalType, std::string>;
   Item& keep(Item item);
-  void load_where(std::string_view keys, std::string_view where, const std::string& values);
-  void load_ids(const std::set<PrincipalId>& ids);
+  // These ask, too.
+  void load_where(std::string_view keys, std::string_view where, Values values);
+  void load_ids(const std::set<Principal>& who);
   void load_names(PrincipalType type, const std::set<std::string>& folded);
   void load_externals(PrincipalType type, const std::set<std::string>& ids);
 
@@ -74,7 +76,7 @@ class Desk {
   SourceId source_;
   std::map<PrincipalId, Item> items_;
   std::map<Key, PrincipalId> names_, externals_;  ///< 0 = known to be nobody's
-  std::set<PrincipalId> looked_for_;
+  std::set<Principal> looked_for_;
   std::map<std::pair<PrincipalId, PrincipalId>, Edge> edges_;
   std::set<PrincipalId> whole_groups_;  ///< whose edges are all here
   std::map<PrincipalId, std::int64_t> member_change_;

@@ -48,8 +48,7 @@ inline ObjectType object_type(PrincipalType type) { return type == PrincipalType
 /// The records of one push, as far as they are known.
 class Ledger {
  protected:
-  Ledger(Tenancy& inside, SourceId source, std::string source_name, std::span<const Push> requests)
-      : inside_(inside), source_(source), source_name_(std::move(source_name)), requests_(requests) {}
+  Ledger(Tenancy& inside, SourceId source, std::span<const Push> requests) : inside_(inside), source_(source), requests_(requests) {}
 
   // ---- mapped bindings ----
 
@@ -117,7 +116,7 @@ class Ledger {
       if (actor.account) row["ai"] = actor.account.value;
       rows.push_back(std::move(row));
     }
-    inside_.db.run(
+    inside_.db.ask(
         "INSERT INTO audit (tenant_id, tenant, account_id, actor, ip, request_id, action, object_type, object_id, object_name, before, "
         "after, run_id, epoch, revision, about_id) SELECT $1, $2, ai, by, ip, rq, ac, ot, oi, \"on\", be, af, $3, ep, rv, ab FROM "
         "json_to_recordset($4::json) AS s (ai bigint, by text, ip text, rq text, ac text, ot text, oi text, \"on\" text, be text, af text, "
@@ -133,23 +132,26 @@ class Ledger {
     std::uint64_t next_seq = 1;
   };
 
-  /// The run these pushes belong to: the one before while it is neither quiet nor old, else a new one.
-  OpenRun open_run() {
+  /// Asks for the run these pushes belong to: the one before while it is neither quiet nor old.
+  void ask_for_run() {
     static constexpr std::string_view kOpen =
         "SELECT r.run_id, r.plan_counts, (SELECT coalesce(max(c.seq), 0) + 1 FROM run_change c WHERE c.tenant_id = r.tenant_id AND "
         "c.run_id "
         "= r.run_id)::bigint FROM (SELECT * FROM run WHERE tenant_id = $1 AND source_id = $2 AND trigger = $3 AND applied ORDER BY run_id "
         "DESC LIMIT 1) r WHERE r.finished_at > now() - $4 * interval '1 millisecond' AND r.started_at > now() - $5 * interval '1 "
         "millisecond'";
-    auto found = inside_.db.first(kOpen, {inside_.number, source_, RunTrigger::Push, kQuiet.count(), kLongestRun.count()}, [](Row& row) {
+    inside_.db.ask(kOpen, {inside_.number, source_, RunTrigger::Push, kQuiet.count(), kLongestRun.count()}, [this](Row& row) {
       OpenRun out;
       out.id = row.id<RunId>();
       const auto counts = json::parse(row.text(), nullptr, false);
       if (counts.is_object()) out.counts = counts_from_json(counts);
       out.next_seq = static_cast<std::uint64_t>(row.number());
-      return out;
+      run_ = std::move(out);
     });
-    if (found) return *found;
+  }
+  /// It, or else a new one.
+  OpenRun open_run() {
+    if (run_) return *run_;
     OpenRun out;
     out.id = inside_.db.one(
         "INSERT INTO run (tenant_id, source_id, source_name, mode, trigger, outcome, started_at, finished_at, applied, cursor_kind, "
@@ -204,7 +206,7 @@ class Ledger {
   }
 
   void record(RunId run, const json& rows) {
-    inside_.db.run(
+    inside_.db.ask(
         "INSERT INTO run_change (tenant_id, type, kind, run_id, seq, object_id, leaving, member_type, member_id, role_id, binding_id, "
         "external_id, name, reason, member_external_id, before, after) SELECT $1, t, k, $2, s, o, l, mt, m, ro, b, x, n, r, mx, be, af "
         "FROM "
@@ -215,7 +217,7 @@ class Ledger {
 
   void end_run(const OpenRun& run, const Revision& revision) {
     // finished_at moves once a second at most: it is in an index, and a push must not pay for that each time.
-    inside_.db.run(
+    inside_.db.ask(
         "UPDATE run SET plan_counts = $3, left_users = left_users + $4, left_groups = left_groups + $5, left_bindings = left_bindings + "
         "$6, "
         "epoch = $7, revision = $8, finished_at = CASE WHEN finished_at < now() - interval '1 second' THEN now() ELSE finished_at END "
@@ -296,6 +298,7 @@ class Ledger {
   std::span<const Push> requests_;
   std::vector<Event> events_;
   std::vector<Held> held_;
+  std::optional<OpenRun> run_;
   std::uint64_t left_users_ = 0, left_groups_ = 0, bindings_added_ = 0, bindings_removed_ = 0;
 };
 

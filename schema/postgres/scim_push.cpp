@@ -48,12 +48,20 @@ bool same(const Pushed& now, const PushedContent& next) {
 /// One transaction's requests.
 class Batch : Ledger {
  public:
-  Batch(Tenancy& inside, SourceId source, std::string source_name, std::span<const Push> requests, const PushRules& rules)
-      : Ledger(inside, source, std::move(source_name), requests), desk_(inside, source), rules_(rules) {}
+  /// `inside` is entered, not locked, and its connection is Keeping.
+  Batch(Tenancy& inside, SourceId source, std::span<const Push> requests, const PushRules& rules)
+      : Ledger(inside, source, requests), desk_(inside, source), rules_(rules) {}
   using Ledger::write_held;
 
   std::vector<Result<PushAnswer>> run() {
-    desk_.load(requests_);
+    // All statements are written so that one plan is right for any values; planning took longer than running them.
+    inside_.db.ask_once("SET LOCAL plan_cache_mode = force_generic_plan");
+    ask_to_begin();
+    desk_.ask_for(requests_);
+    ask_for_run();
+    const bool may_take = std::any_of(requests_.begin(), requests_.end(), [](const Push& one) { return one.kind != Push::Kind::Create; });
+    if (may_take) ask_has_active_admin(inside_, [this](bool has) { had_admin_ = has; });
+    begin();
     std::vector<Result<PushAnswer>> answers;
     answers.reserve(requests_.size());
     for (at_ = 0; at_ < requests_.size(); ++at_) answers.push_back(one(requests_[at_]));
@@ -462,22 +470,22 @@ class Batch : Ledger {
   // ---- writing --------------------------------------------------------------------------------------------------------------------
 
   void taking() {
-    if (had_admin_) return;
-    had_admin_ = has_active_admin(inside_);
+    if (!had_admin_) had_admin_ = has_active_admin(inside_);
+    takes_ = true;
   }
 
   void write(std::vector<Result<PushAnswer>>& answers) {
     if (!held_.empty()) write_held();
     if (changed_.empty()) {
-      const auto now = inside_.revision();
       for (auto& answer : answers)
-        if (answer) answer->revision = now;
+        if (answer) answer->revision = door_.revision;
       return;
     }
     auto run = open_run();
     desk_.write(run.id);
+    inside_.db.hurry();
     write_bindings(run.id);
-    if (had_admin_ && *had_admin_ && !has_active_admin(inside_)) {
+    if (takes_ && had_admin_.value_or(false) && !has_active_admin(inside_)) {
       const auto& first = requests_[*changed_.begin()];
       throw TryAlone{
           .slug = "last_admin",
@@ -489,18 +497,8 @@ class Batch : Ledger {
         if (used)
           inside_.db.run("DELETE FROM scim_allowance WHERE tenant_id = $1 AND source_id = $2 AND object_id = $3",
                          {inside_.number, source_, id});
-    TimePoint now{};  // times are the transaction's
-    const auto last = inside_.db
-                          .first("UPDATE tenant SET revision = revision + $2 WHERE tenant_id = $1 RETURNING epoch, revision, micros(now())",
-                                 {inside_.number, changed_.size()},
-                                 [&](Row& row) {
-                                   Revision out;
-                                   out.epoch = static_cast<std::uint32_t>(row.number());
-                                   out.number = static_cast<std::uint64_t>(row.number());
-                                   now = row.time();
-                                   return out;
-                                 })
-                          .value_or(Revision{});
+    const Revision last{.epoch = door_.revision.epoch, .number = door_.revision.number + changed_.size()};
+    inside_.db.ask("UPDATE tenant SET revision = $2 WHERE tenant_id = $1", {inside_.number, last.number});
     std::map<std::size_t, Revision> revisions;
     auto number = last.number - changed_.size();
     for (const auto request : changed_) revisions[request] = {.epoch = last.epoch, .number = ++number};
@@ -515,15 +513,44 @@ class Batch : Ledger {
     end_run(run, last);
     for (const auto i : changed_)
       if (answers[i]) {
-        answers[i]->now.modified_at = now;
-        if (answers[i]->now.created_at == TimePoint{}) answers[i]->now.created_at = now;
+        answers[i]->now.modified_at = door_.now;
+        if (answers[i]->now.created_at == TimePoint{}) answers[i]->now.created_at = door_.now;
       }
   }
 
  public:
+  /// Locks the tenant and asks what it and the source are like.
+  void ask_to_begin() {
+    auto& db = inside_.db;
+    db.ask("SELECT enabled::int, epoch, revision, micros(now()) FROM tenant WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
+           {inside_.number, inside_.id.value}, [this](Row& row) {
+             door_.is_there = true;
+             inside_.enabled = row.flag();
+             door_.revision.epoch = static_cast<std::uint32_t>(row.number());
+             door_.revision.number = static_cast<std::uint64_t>(row.number());
+             door_.now = row.time();
+           });
+    db.ask("SELECT name, type, enabled::int FROM source WHERE tenant_id = $1 AND source_id = $2", {inside_.number, source_},
+           [this](Row& row) {
+             source_name_ = row.text();
+             door_.type = row.text();
+             door_.source_enabled = row.flag();
+           });
+  }
+  /// Waits for what was asked; throws where the source is not there or takes nothing.
+  void begin() {
+    inside_.db.collect();
+    if (!door_.is_there) abort_with("", Errc::NotFound, "no tenant {}", inside_.id.value);
+    if (door_.type != kPushType) abort_with("", Errc::NotFound, "no source {} that is pushed to", text(source_));
+    if (!inside_.enabled) abort_with("tenant_disabled", Errc::Forbidden, "the tenant is disabled");
+    if (!door_.source_enabled) abort_with("source_disabled", Errc::Forbidden, "the source {} is disabled in rosterd", source_name_);
+  }
   void hold_alone(Held held) { held_.push_back(std::move(held)); }
   /// For remap_pushed, which is no request of the provider.
-  Revision write_remap() {
+  Revision write_remap(std::string source_name) {
+    source_name_ = std::move(source_name);
+    ask_for_run();
+    inside_.db.collect();
     std::vector<Result<PushAnswer>> none;
     if (remaps_.empty()) return inside_.revision();
     const auto run = open_run();
@@ -539,34 +566,24 @@ class Batch : Ledger {
   }
 
  private:
+  struct Door {
+    bool is_there = false;
+    Revision revision;
+    TimePoint now{};  ///< the transaction's, as all times it writes
+    std::string type;
+    bool source_enabled = false;
+  };
+
   Desk desk_;
   const PushRules& rules_;
+  Door door_;
   std::size_t at_ = 0;
   std::set<std::size_t> changed_;  ///< requests that changed something
   std::vector<std::pair<std::size_t, Desk::Item*>> remaps_;
   std::optional<Counts> counts_;
-  std::optional<bool> had_admin_;
+  std::optional<bool> had_admin_;  ///< before this transaction
+  bool takes_ = false;             ///< somebody may lose something by it
 };
-
-/// The source's name; throws where it is not there or takes nothing.
-std::string need_pushing(Tenancy& inside, SourceId source) {
-  struct Found {
-    std::string name, type;
-    bool enabled = false;
-  };
-  const auto found = inside.db.first("SELECT name, type, enabled::int FROM source WHERE tenant_id = $1 AND source_id = $2",
-                                     {inside.number, source}, [](Row& row) {
-                                       Found out;
-                                       out.name = row.text();
-                                       out.type = row.text();
-                                       out.enabled = row.flag();
-                                       return out;
-                                     });
-  if (!found || found->type != kPushType) abort_with("", Errc::NotFound, "no source {} that is pushed to", text(source));
-  if (!inside.enabled) abort_with("tenant_disabled", Errc::Forbidden, "the tenant is disabled");
-  if (!found->enabled) abort_with("source_disabled", Errc::Forbidden, "the source {} is disabled in rosterd", found->name);
-  return found->name;
-}
 
 }  // namespace
 
@@ -576,17 +593,25 @@ Result<std::vector<Result<PushAnswer>>> PostgresStore::push(const TenantId& tena
   std::optional<TryAlone> alone;
   const auto attempt = [&](std::span<const Push> some) -> Result<Answers> {
     alone.reset();
-    return in_tenant(*pool_, Mode::Write, tenant, "taking what a provider pushes", [&](Tenancy& inside) -> Result<Answers> {
-      const Db::Keeping keeping(inside.db);
-      // All statements are written so that one plan is right for any values; planning took longer than running them.
-      inside.db.simple("SET LOCAL plan_cache_mode = force_generic_plan");
-      try {
-        return Batch(inside, source, need_pushing(inside, source), some, rules).run();
-      } catch (const TryAlone& why) {
-        alone = why;
-        return fail_as(why.slug, Errc::Conflict, "{}", why.what);
-      }
-    });
+    const auto once = [&] {
+      return pool_->run(
+          Mode::Write, "taking what a provider pushes",
+          [&](Db& db) -> Result<Answers> {
+            const Db::Keeping keeping(db);
+            auto inside = numbers_->enter(db, tenant);
+            if (!inside) return fail(inside.error());
+            try {
+              return Batch(*inside, source, some, rules).run();
+            } catch (const TryAlone& why) {
+              alone = why;
+              return fail_as(why.slug, Errc::Conflict, "{}", why.what);
+            }
+          },
+          Begin::Asked);
+    };
+    auto out = once();
+    if (!out && out.error().code == Errc::NotFound && numbers_->forget(tenant)) out = once();
+    return out;
   };
   auto done = attempt(requests);
   if (done || (!alone && done.error().code != Errc::Internal) || requests.empty()) return done;
@@ -600,8 +625,13 @@ Result<std::vector<Result<PushAnswer>>> PostgresStore::push(const TenantId& tena
     }
     if (alone) {
       const auto& request = requests[i];
-      const auto shown = in_tenant(*pool_, Mode::Write, tenant, "showing what is held", [&](Tenancy& inside) -> Result<void> {
-        Batch held(inside, source, need_pushing(inside, source), {}, rules);
+      const auto shown = pool_->run(Mode::Write, "showing what is held", [&](Db& db) -> Result<void> {
+        const Db::Keeping keeping(db);
+        auto inside = enter(db, tenant);
+        if (!inside) return fail(inside.error());
+        Batch held(*inside, source, {}, rules);
+        held.ask_to_begin();
+        held.begin();
         const auto* item = held.desk().find(request.type, request.id);
         held.hold_alone({.object = {request.type, request.id},
                          .external_id = item != nullptr ? item->now.external_id.value_or("") : "",
@@ -624,16 +654,17 @@ Result<Revision> PostgresStore::remap_pushed(const TenantId& tenant, SourceId so
     const auto name = inside.db.first("SELECT name FROM source WHERE tenant_id = $1 AND source_id = $2", {inside.number, source},
                                       [](Row& row) { return row.text(); });
     if (!name) return fail(Errc::NotFound, "no source {}", text(source));
+    const Db::Keeping keeping(inside.db);
     Push one;
     one.actor = actor;
-    Batch work(inside, source, *name, {&one, 1}, rules);
+    Batch work(inside, source, {&one, 1}, rules);
     std::vector<PrincipalId> groups;
     inside.db.each("SELECT id FROM scim_resource WHERE tenant_id = $1 AND source_id = $2 AND type = 2 AND deleted_at IS NULL ORDER BY id",
                    {inside.number, source}, [&](Row& row) { groups.push_back(row.id<PrincipalId>()); });
     for (const auto id : groups)
       if (auto* group = work.desk().find(PrincipalType::Group, id)) work.map_roles(*group);
     const bool had_admin = has_active_admin(inside);
-    const auto revision = work.write_remap();
+    const auto revision = work.write_remap(*name);
     if (const auto kept = keep_an_admin(inside, had_admin); !kept) return fail(kept.error());
     return revision;
   });
