@@ -30,12 +30,12 @@ std::vector<Result<PushAnswer>> Batchers::serve(Store& store, const Pusher& push
 
 Result<PushAnswer> Batchers::push(Store& store, const Pusher& pusher, const PushRules& rules, Push request) {
   const auto lane = lane_of(pusher);
-  Job own{.request = std::move(request), .answer = {}};
+  Job own{.request = std::move(request), .answer = {}, .moved = {}};
   std::unique_lock lock(lane->mutex);
   lane->waiting.push_back(&own);
   while (!own.answer) {
     if (lane->busy) {
-      lane->moved.wait(lock);
+      own.moved.wait(lock);
       continue;
     }
     std::vector<Job*> jobs;
@@ -49,9 +49,13 @@ Result<PushAnswer> Batchers::push(Store& store, const Pusher& pusher, const Push
     lock.unlock();
     auto answers = serve(store, pusher, rules, requests);
     lock.lock();
-    for (std::size_t i = 0; i < jobs.size(); ++i) jobs[i]->answer.emplace(std::move(answers[i]));
+    // The next one at work first: all others only go their ways.
     lane->busy = false;
-    lane->moved.notify_all();
+    if (!lane->waiting.empty()) lane->waiting.front()->moved.notify_one();
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      jobs[i]->answer.emplace(std::move(answers[i]));
+      jobs[i]->moved.notify_one();
+    }
   }
   return std::move(*own.answer);
 }

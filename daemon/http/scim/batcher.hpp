@@ -24,10 +24,10 @@ class Batchers {
   struct Job {
     Push request;
     std::optional<Result<PushAnswer>> answer;
+    std::condition_variable moved;  ///< it has an answer, or nobody is at work
   };
   struct Lane {
     std::mutex mutex;
-    std::condition_variable moved;
     std::deque<Job*> waiting;
     bool busy = false;
   };
