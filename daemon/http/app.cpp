@@ -289,11 +289,15 @@ Result<Reply> pass(Call& call, const Route& route) {
   if (reply && reply->changed) {
     call.app.standings.clear();
     if (!call.tenant.value.empty()) {
-      call.app.services.sync.changed(call.tenant);
       // The next check here sees it; one on another replica is made certain by Rosterd-Min-Revision. A tenant that takes longer is not
       // waited for, and no provider who adds people a thousand times a second.
+      const auto& services = call.app.services;
+      if (reply->gives_only)
+        services.sync.changed_unawaited(call.tenant);
+      else
+        services.sync.changed(call.tenant);
       if (const auto& revision = reply->revision; revision && !reply->gives_only)
-        (void)call.app.services.snapshots.wait_for(call.tenant, *revision, Steady::now() + kOwnWrites);
+        (void)services.snapshots.wait_for(call.tenant, *revision, Steady::now() + kOwnWrites);
     }
   }
   return reply;

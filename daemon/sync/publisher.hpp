@@ -25,13 +25,13 @@
 namespace rosterd::sync {
 
 /// As rbac::self_check.
-using SelfCheck = std::function<Result<void>(const rbac::Snapshot&, const AuthorizationChanges*)>;
+using SelfCheck = std::function<Result<void>(const rbac::Snapshot&, const AuthorizationChanges*, const rbac::SelfCheckOptions&)>;
 
 struct PublisherOptions {
   Millis poll{1'000};
   bool listen = true;                          ///< for revisions of other daemons; the poll finds them without
   Millis whole_every{std::chrono::hours(24)};  ///< updated snapshots are compared with a build from all rows
-  SelfCheck check = [](const rbac::Snapshot& snapshot, const AuthorizationChanges* changes) { return rbac::self_check(snapshot, changes); };
+  SelfCheck check = rbac::self_check;
   std::uint64_t small = 50'000;  ///< users, groups and memberships up to which a tenant is small: a tenth of a second to build
 };
 
@@ -48,8 +48,9 @@ class Publisher {
   /// (snapshot.failed) keeps nobody else from it and is tried again later. Unavailable when the store is: another call goes on where this
   /// one ended. Stopped when `stop` is requested meanwhile.
   [[nodiscard]] Result<void> start(const std::stop_token& stop = {}, const Progress& progress = {});
-  /// The tenant has a new revision: publish it now. Returns at once.
-  void changed(const TenantId& tenant);
+  /// The tenant has a new revision: publish it now. Returns at once. Where it is not `awaited` and the last one
+  /// was published just now, some milliseconds later, together with what comes meanwhile.
+  void changed(const TenantId& tenant, bool awaited = true);
   void stop();
   /// When the thread last came round that did so longest ago: a sign of life for the watchdog.
   [[nodiscard]] std::chrono::steady_clock::time_point last_tick() const;
@@ -60,11 +61,14 @@ class Publisher {
   /// Tenants on their way to a builder. One is built by one thread at a time, so that its snapshots come in the order of their revisions.
   struct Queue {
     std::array<std::deque<TenantId>, kLanes> lanes;
-    std::set<TenantId> waiting;  ///< in a lane, or to be put there when the build in progress has ended
+    std::map<TenantId, bool> waiting;  ///< in a lane, resting, or to be put there when the build in progress has ended; whether awaited
+    std::map<TenantId, Steady::time_point> resting;    ///< until when they are kept out of the lanes
+    std::map<TenantId, Steady::time_point> published;  ///< when last
     std::set<TenantId> building;
     std::set<TenantId> large;                        ///< to be built from more rows than the small builder takes
     std::set<TenantId> known;                        ///< exist, as far as we know
     std::map<TenantId, Steady::time_point> updated;  ///< whose snapshot is not from all rows, and since when
+    std::map<TenantId, Steady::time_point> checked;  ///< when its last snapshot was looked at
     std::set<TenantId> compare;                      ///< for whom it is time to compare it
     struct Failure {
       Steady::time_point again;
@@ -72,9 +76,12 @@ class Publisher {
     };
     std::map<TenantId, Failure> failing;  ///< reported already
 
-    void add(const TenantId& tenant);
-    [[nodiscard]] std::optional<TenantId> take(bool only_small);
-    void built(const TenantId& tenant);
+    void add(const TenantId& tenant, bool awaited);
+    void place(const TenantId& tenant, Steady::time_point now);
+    [[nodiscard]] std::optional<TenantId> take(bool only_small, Steady::time_point now);
+    /// When the next one has rested; none rests: a long time.
+    [[nodiscard]] Steady::time_point next() const;
+    void built(const TenantId& tenant, Steady::time_point now);
     void forget(const TenantId& tenant);
   };
 
@@ -90,6 +97,8 @@ class Publisher {
   /// `from` brought up to date: itself when nothing has changed, nothing when all rows are needed.
   [[nodiscard]] Result<Next> update(const TenantId& tenant, const Next& from);
   [[nodiscard]] Result<Next> build_whole(const TenantId& tenant, std::optional<std::uint64_t> at_most);
+  /// How many questions the next snapshot of a tenant is asked, by when the last one was.
+  [[nodiscard]] rbac::SelfCheckOptions questions(const TenantId& tenant);
   void compare(const TenantId& tenant, Next updated, Next whole);
   void put(const TenantId& tenant, Next snapshot, Made how, Steady::time_point started);
   void note(const TenantId& tenant, const Result<void>& published);

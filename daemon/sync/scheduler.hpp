@@ -64,6 +64,7 @@ class Scheduler final : public SyncControl {
 
   void wake() override;
   void changed(const TenantId& tenant) override { publisher_.changed(tenant); }
+  void changed_unawaited(const TenantId& tenant) override { publisher_.changed(tenant, false); }
   [[nodiscard]] std::optional<std::string> progress(RunId run) const override;
   [[nodiscard]] std::size_t running() const;
   [[nodiscard]] std::optional<RunsEnded> runs_ended() const override;

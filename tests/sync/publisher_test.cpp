@@ -169,6 +169,63 @@ TEST_F(PublisherTest, WhatIsPublishedOnlyGoesForward) {
   EXPECT_GT(reader.get(), 1u);
 }
 
+TEST_F(PublisherTest, ABurstNobodyWaitsForIsPublishedInFewSnapshotsAndWhoWaitsGetsHisAtOnce) {
+  make_tenant("acme");
+  auto publisher = this->publisher({.poll = 60s, .listen = false});
+  ASSERT_TRUE(publisher->start());
+  const auto before = snapshots_.counted(sync::Made::Updated);
+  const auto begun = steady_clock::now();
+  Revision newest;
+  std::uint64_t told = 0;
+  for (; steady_clock::now() - begun < 300ms; ++told) {
+    newest = add_user("acme", fmt::format("u{}", told));
+    publisher->changed({"acme"}, false);
+  }
+  EXPECT_TRUE(published("acme", newest)) << "the last ones, too";
+  const auto rests = (steady_clock::now() - begun) / 10ms;
+  EXPECT_LE(snapshots_.counted(sync::Made::Updated) - before, static_cast<std::uint64_t>(rests) + 1);
+  newest = add_user("acme", "awaited");
+  publisher->changed({"acme"}, false);
+  publisher->changed({"acme"});
+  EXPECT_TRUE(published("acme", newest));
+}
+
+TEST_F(PublisherTest, ABurstOfSnapshotsIsAskedItsThousandQuestionsTogether) {
+  make_tenant("acme");
+  std::mutex mutex;
+  std::vector<std::pair<bool, std::size_t>> asked;  // from all rows, how many
+  auto publisher =
+      this->publisher({.poll = 60s,
+                       .listen = false,
+                       .check = [&](const rbac::Snapshot&, const AuthorizationChanges* changes, const rbac::SelfCheckOptions& options) {
+                         const std::lock_guard lock(mutex);
+                         asked.emplace_back(changes == nullptr, options.samples);
+                         return Result<void>();
+                       }});
+  ASSERT_TRUE(publisher->start());
+  const auto add = [&](const char* name) {
+    const auto made = add_user("acme", name);
+    publisher->changed({"acme"});
+    EXPECT_TRUE(published("acme", made));
+  };
+  add("ada");
+  const auto begun = steady_clock::now();
+  add("bob");
+  add("cyd");
+  const auto took = steady_clock::now() - begun;
+  std::this_thread::sleep_for(100ms);
+  add("dan");
+  const std::lock_guard lock(mutex);
+  ASSERT_EQ(asked.size(), 5u);
+  EXPECT_EQ(asked[0], std::pair(true, std::size_t{1'000}));
+  EXPECT_EQ(asked[1], std::pair(false, std::size_t{1'000})) << "the first of a burst";
+  if (took < 40ms) {
+    EXPECT_LT(asked[2].second + asked[3].second, 1'000u);
+  }
+  EXPECT_GE(asked[3].second, 50u);
+  EXPECT_EQ(asked[4], std::pair(false, std::size_t{1'000}));
+}
+
 TEST_F(PublisherTest, AnOlderSnapshotNeverTakesThePlaceOfANewerOne) {
   make_tenant("acme");
   const auto build = [&] {

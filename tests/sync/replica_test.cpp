@@ -245,7 +245,8 @@ TEST_F(Replicas, UpdatesGiveWhatAllRowsGiveP3) {
 
 TEST_F(Replicas, AnUpdateThatFailsItsSelfCheckIsNotPublishedButBuiltFromAllRowsP2) {
   std::atomic<int> checked_updates{0};
-  Replica other(database, {.poll = 60s, .check = [&](const rbac::Snapshot& snapshot, const AuthorizationChanges* changes) -> Result<void> {
+  Replica other(database, {.poll = 60s,
+                           .check = [&](const rbac::Snapshot& snapshot, const AuthorizationChanges* changes, const auto&) -> Result<void> {
                              if (changes != nullptr && ++checked_updates == 1) return fail(Errc::Internal, "as the test wants it");
                              return rbac::self_check(snapshot, changes);
                            }});
@@ -262,7 +263,8 @@ TEST_F(Replicas, AnUpdateThatFailsItsSelfCheckIsNotPublishedButBuiltFromAllRowsP
 
 TEST_F(Replicas, ABuildThatFailsItsSelfCheckLeavesTheSnapshotThatServesP2) {
   std::atomic<bool> bad{false};
-  Replica other(database, {.poll = 50ms, .check = [&](const rbac::Snapshot& snapshot, const AuthorizationChanges* changes) -> Result<void> {
+  Replica other(database, {.poll = 50ms,
+                           .check = [&](const rbac::Snapshot& snapshot, const AuthorizationChanges* changes, const auto&) -> Result<void> {
                              if (bad) return fail(Errc::Internal, "as the test wants it");
                              return rbac::self_check(snapshot, changes);
                            }});
