@@ -4,6 +4,8 @@
 //   figure NAME VALUE BOUND ok|short
 // The exit code is 1 when one of them is short.
 
+#include <sys/socket.h>
+
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
@@ -13,13 +15,13 @@
 #include "daemon/sync/guard.hpp"
 #include "daemon/sync/publisher.hpp"
 #include "schema/core/log.hpp"
+#include "tests/http/sockets.hpp"
 #include "tests/http/world.hpp"
 
 namespace rosterd {
 namespace {
 
 using nlohmann::json;
-using test::Client;
 using test::World;
 using Steady = std::chrono::steady_clock;
 
@@ -37,6 +39,7 @@ class Control final : public sync::SyncControl {
   explicit Control(sync::Publisher& publisher) : publisher_(publisher) {}
   void wake() override {}
   void changed(const TenantId& tenant) override { publisher_.changed(tenant); }
+  void changed_unawaited(const TenantId& tenant) override { publisher_.changed(tenant, false); }
   [[nodiscard]] std::optional<std::string> progress(RunId) const override { return std::nullopt; }
 
  private:
@@ -56,6 +59,37 @@ PushRules rules() {
   out.roles = [](std::string_view) { return std::optional(std::vector<MappedRole>()); };
   return out;
 }
+
+/// One kept connection that does as little as a client can: what it costs here is not the provider's to pay.
+class Pushing {
+ public:
+  Pushing(std::uint16_t port, const std::string& base, const std::string& secret)
+      : wire_(port), base_(base), head_(fmt::format(" HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n", secret)) {}
+
+  /// The status; 0 when the connection ended.
+  long send(std::string_view method, std::string_view path, std::string_view body) const {
+    if (!wire_.send(fmt::format("{} {}{}{}Content-Type: application/scim+json\r\nContent-Length: {}\r\n\r\n{}", method, base_, path, head_,
+                                body.size(), body)))
+      return 0;
+    const auto got = wire_.read_until("\r\n\r\n");
+    const auto head_end = got.find("\r\n\r\n");
+    if (head_end == std::string::npos || got.size() < 12) return 0;
+    if (const auto at = got.find("Content-Length: "); at < head_end) {
+      auto missing = std::stoul(got.substr(at + 16)) - (got.size() - head_end - 4);
+      char buffer[4096];
+      while (missing > 0) {
+        const auto n = ::recv(wire_.fd(), buffer, std::min(missing, sizeof buffer), 0);
+        if (n <= 0) return 0;
+        missing -= static_cast<std::size_t>(n);
+      }
+    }
+    return std::stol(got.substr(9, 3));
+  }
+
+ private:
+  test::Wire wire_;
+  std::string base_, head_;
+};
 
 /// Requests a second over `connections`, each with its own numbers; throws when an answer is not `good`.
 double load(int connections, double seconds, const std::function<long(int connection, int number)>& request, long good) {
@@ -109,6 +143,7 @@ int measure(double seconds, int connections, int size) {
   group.made.steps.push_back(std::move(all));
   const auto everybody = text(PrincipalType::Group, must(must(world.store->push(tenant, source, {&group, 1}, rules())).front()).now.id);
   std::printf("a group of %zu members is pushed\n", ids.size());
+  std::fflush(stdout);
 
   sync::Publisher publisher(*world.store, world.snapshots, world.catalogue);
   if (const auto started = publisher.start(); !started) throw std::runtime_error(started.error().what);
@@ -123,27 +158,25 @@ int measure(double seconds, int connections, int size) {
                                                     .setup = world.gate,
                                                     .token_pepper = "pepper"}));
   server->set_ready(true);
-  const Client client(server->port(), secret);
   const auto base = "/t/" + tenant.value + "/scim/v2";
+  std::vector<std::unique_ptr<Pushing>> clients;
+  for (int c = 0; c < connections; ++c) clients.push_back(std::make_unique<Pushing>(server->port(), base, secret));
   const auto create = [&](int c, int i) {
     const auto name = fmt::format("new{}x{}@example.org", c, i);
-    return client
-        .post(base + "/Users", {{"schemas", {"urn:ietf:params:scim:schemas:core:2.0:User"}},
-                                {"userName", name},
-                                {"externalId", name},
-                                {"active", true},
-                                {"name", {{"givenName", "N"}, {"familyName", "M"}}},
-                                {"emails", json::array({{{"value", name}, {"type", "work"}, {"primary", true}}})}})
-        .status;
+    return clients[static_cast<std::size_t>(c)]->send(
+        "POST", "/Users",
+        fmt::format(R"({{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"{0}","externalId":"{0}","active":true,)"
+                    R"("name":{{"givenName":"N","familyName":"M"}},"emails":[{{"value":"{0}","type":"work","primary":true}}]}})",
+                    name));
   };
+  const auto group_path = "/Groups/" + everybody;
   const auto patch = [&](int c, int i) {
     const auto id = text(PrincipalType::User, ids[static_cast<std::size_t>(c * 97 + i / 2) % ids.size()]);
-    return client
-        .patch(base + "/Groups/" + everybody,
-               {{"schemas", {"urn:ietf:params:scim:api:messages:2.0:PatchOp"}},
-                {"Operations",
-                 json::array({{{"op", i % 2 == 0 ? "Remove" : "Add"}, {"path", "members"}, {"value", json::array({{{"value", id}}})}}})}})
-        .status;
+    return clients[static_cast<std::size_t>(c)]->send(
+        "PATCH", group_path,
+        fmt::format(R"({{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],)"
+                    R"("Operations":[{{"op":"{}","path":"members","value":[{{"value":"{}"}}]}}]}})",
+                    i % 2 == 0 ? "Remove" : "Add", id));
   };
   figure("scim_user_creations", load(connections, seconds, create, 201), 1500);
   figure("scim_member_patches", load(connections, seconds, patch, 204), 1500);
