@@ -18,8 +18,14 @@ constexpr std::string_view kAdmins =
 
 bool has_active_admin(Tenancy& inside) { return inside.db.number(kAdmins, {inside.number}) != 0; }
 
-void ask_has_active_admin(Tenancy& inside, std::function<void(bool)> use) {
-  inside.db.ask(kAdmins, {inside.number}, [use = std::move(use)](Row& row) { use(row.flag()); });
+void ask_admin_beyond(Tenancy& inside, SourceId source, std::function<void(bool)> use) {
+  static constexpr std::string_view kBeyond =
+      "SELECT (EXISTS (SELECT 1 FROM binding b JOIN role r ON r.tenant_id = b.tenant_id AND r.role_id = b.role_id "
+      "WHERE b.tenant_id = $1 AND r.admin AND b.ns IS NULL AND b.expires_at IS NULL AND ("
+      "EXISTS (SELECT 1 FROM tenant_user u WHERE u.tenant_id = $1 AND u.id = b.principal_id AND u.source_id IS DISTINCT FROM $2 AND "
+      "u.leaving = 0 AND NOT u.admin_suspended) OR "
+      "EXISTS (SELECT 1 FROM service_account s WHERE s.tenant_id = $1 AND s.id = b.principal_id AND s.enabled))))::int";
+  inside.db.ask(kBeyond, {inside.number, source}, [use = std::move(use)](Row& row) { use(row.flag()); });
 }
 
 Result<void> keep_an_admin(Tenancy& inside, bool before) {

@@ -60,7 +60,7 @@ class Batch : Ledger {
     desk_.ask_for(requests_);
     ask_for_run();
     const bool may_take = std::any_of(requests_.begin(), requests_.end(), [](const Push& one) { return one.kind != Push::Kind::Create; });
-    if (may_take) ask_has_active_admin(inside_, [this](bool has) { had_admin_ = has; });
+    if (may_take) ask_admin_beyond(inside_, source_, [this](bool is) { admin_beyond_ = is; });
     begin();
     std::vector<Result<PushAnswer>> answers;
     answers.reserve(requests_.size());
@@ -470,8 +470,7 @@ class Batch : Ledger {
   // ---- writing --------------------------------------------------------------------------------------------------------------------
 
   void taking() {
-    if (!had_admin_) had_admin_ = has_active_admin(inside_);
-    takes_ = true;
+    if (!admin_beyond_ && !had_admin_) had_admin_ = has_active_admin(inside_);
   }
 
   void write(std::vector<Result<PushAnswer>>& answers) {
@@ -485,7 +484,7 @@ class Batch : Ledger {
     desk_.write(run.id);
     inside_.db.hurry();
     write_bindings(run.id);
-    if (takes_ && had_admin_.value_or(false) && !has_active_admin(inside_)) {
+    if (had_admin_.value_or(false) && !has_active_admin(inside_)) {
       const auto& first = requests_[*changed_.begin()];
       throw TryAlone{
           .slug = "last_admin",
@@ -581,8 +580,8 @@ class Batch : Ledger {
   std::set<std::size_t> changed_;  ///< requests that changed something
   std::vector<std::pair<std::size_t, Desk::Item*>> remaps_;
   std::optional<Counts> counts_;
-  std::optional<bool> had_admin_;  ///< before this transaction
-  bool takes_ = false;             ///< somebody may lose something by it
+  bool admin_beyond_ = false;      ///< nothing that is pushed can take the last Admin away
+  std::optional<bool> had_admin_;  ///< before; where somebody may lose something
 };
 
 }  // namespace
