@@ -89,12 +89,13 @@ void read_client(Object& root, SecretRule rule, Settings& out, Problems& problem
   const auto key = read_secret(root, "private_key", rule, problems);
   const auto token = read_secret(root, "token", rule, problems);
   const auto tls_key = read_secret(root, "client_key", rule, problems);
-  if (const auto* const pem = root.field("client_certificate")) {
-    if (pem->is_string())
-      out.client_certificate = pem->get<std::string>();
-    else
-      problems.add(root.at("client_certificate"), "must be a text in PEM form");
-  }
+  const auto read_pem = [&](std::string_view name) {
+    const auto* const pem = root.field(name);
+    if (pem != nullptr && !pem->is_string()) problems.add(root.at(name), "must be a text in PEM form");
+    return pem != nullptr && pem->is_string() ? pem->get<std::string>() : std::string();
+  };
+  out.client_certificate = read_pem("client_certificate");
+  const auto key_certificate = read_pem("key_certificate");
   out.client_key = tls_key.value;
   const auto named = word(root, "auth", kAuths, problems);
   const Auth auth = named                             ? *named
@@ -131,12 +132,16 @@ void read_client(Object& root, SecretRule rule, Settings& out, Problems& problem
         else
           problems.add(root.at("private_key"), "{}", parsed.error().what);
       }
+      if (out.client.key && !key_certificate.empty())
+        if (const auto named_it = out.client.key->name_certificate(key_certificate); !named_it)
+          problems.add(root.at("key_certificate"), "{}", named_it.error().what);
       break;
     case Auth::Tls:
       out.client.auth = ClientAuth::Tls;
       needs(!out.client_certificate.empty(), "client_certificate", "auth is tls_client_auth");
       break;
   }
+  if (!key_certificate.empty() && auth != Auth::Jwt) problems.add(root.at("key_certificate"), "is of no use without private_key");
   if (!out.client_certificate.empty()) needs(tls_key.given, "client_key", "the key of client_certificate");
   out.client.key_id = root.text("key_id").value_or("");
   out.client.scope = root.text("scope").value_or("");

@@ -3,6 +3,7 @@
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include <nlohmann/json.hpp>
 
@@ -16,6 +17,7 @@ struct Free {
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
   void operator()(BIO* bio) const { BIO_free_all(bio); }
+  void operator()(X509* certificate) const { X509_free(certificate); }
   void operator()(ECDSA_SIG* signature) const { ECDSA_SIG_free(signature); }
 };
 
@@ -78,11 +80,33 @@ Result<SigningKey> SigningKey::parse(const std::string& pem) {
   return out;
 }
 
+Result<void> SigningKey::name_certificate(const std::string& pem) {
+  const std::unique_ptr<BIO, Free> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  const std::unique_ptr<X509, Free> certificate(PEM_read_bio_X509(bio.get(), nullptr, no_password, nullptr));
+  if (!certificate) return fail(Errc::InvalidInput, "is no certificate in PEM form (-----BEGIN CERTIFICATE-----)");
+  if (X509_check_private_key(certificate.get(), key_->key.get()) != 1)
+    return fail(Errc::InvalidInput, "is not the certificate of private_key");
+  const auto thumbprint = [&](const EVP_MD* by) {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned int size = 0;
+    if (X509_digest(certificate.get(), by, digest.data(), &size) != 1) return std::string();
+    return base64url({reinterpret_cast<const char*>(digest.data()), size});
+  };
+  sha1_ = thumbprint(EVP_sha1());  // says which certificate, secures nothing
+  sha256_ = thumbprint(EVP_sha256());
+  if (sha1_.empty() || sha256_.empty()) return fail(Errc::Internal, "OpenSSL could not make the thumbprint of the certificate");
+  return {};
+}
+
 std::string_view SigningKey::algorithm() const { return key_->rsa ? "RS256" : "ES256"; }
 
 Result<std::string> SigningKey::sign(std::string_view payload, std::string_view key_id) const {
   nlohmann::json header = {{"alg", algorithm()}, {"typ", "JWT"}};
   if (!key_id.empty()) header["kid"] = key_id;
+  if (!sha1_.empty()) {
+    header["x5t"] = sha1_;
+    header["x5t#S256"] = sha256_;
+  }
   auto text = base64url(header.dump()) + "." + base64url(payload);
   const std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
   const auto* const bytes = reinterpret_cast<const unsigned char*>(text.data());

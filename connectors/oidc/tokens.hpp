@@ -26,6 +26,9 @@ class SigningKey {
  public:
   /// InvalidInput for what is no unencrypted PEM private key of those kinds (RSA of at least 2048 bits). Says nothing of its content.
   [[nodiscard]] static Result<SigningKey> parse(const std::string& pem);
+  /// From now on each assertion names this certificate of the key by its thumbprints (x5t and x5t#S256, RFC 7515 §4.1.7 and 4.1.8), by
+  /// which Entra finds it. InvalidInput for what is no PEM certificate, or another key's.
+  [[nodiscard]] Result<void> name_certificate(const std::string& pem);
   [[nodiscard]] std::string_view algorithm() const;  ///< "RS256" or "ES256"
   /// A compact JWS (RFC 7515 §7.1) over `payload`, a JSON text; `key_id` empty = no kid.
   [[nodiscard]] Result<std::string> sign(std::string_view payload, std::string_view key_id) const;
@@ -33,6 +36,7 @@ class SigningKey {
  private:
   struct Key;
   std::shared_ptr<const Key> key_;
+  std::string sha1_, sha256_;  ///< of the certificate's DER form, as the header has them; empty = none
 };
 
 struct ClientCredentials {

@@ -10,6 +10,7 @@
 #include "connectors/oidc/oidc.hpp"
 #include "tests/connectors/collecting_sink.hpp"
 #include "tests/support/entra_simulator.hpp"
+#include "tests/support/process.hpp"
 
 namespace rosterd::test {
 namespace {
@@ -100,6 +101,30 @@ TEST_F(Entra, TheWholeTenantIsReadFromPagesAndPieces) {
   EXPECT_EQ(ada.last_name, "Byron");
   EXPECT_TRUE(ada.enabled);
   EXPECT_EQ(done.sink.find_group("Nested").record.description, "people of people");
+}
+
+TEST_F(Entra, ACertificateTakesThePlaceOfTheSecret) {
+  const TempDir dir;
+  const auto make = [&](const std::string& name) {
+    run_ok({"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=" + name, "-days", "2", "-keyout",
+            dir.file(name + ".key"), "-out", dir.file(name + ".pem")});
+    return std::pair(read_file(dir.file(name + ".key")), read_file(dir.file(name + ".pem")));
+  };
+  const auto [key, certificate] = make("rosterd");
+  const auto [other_key, other_certificate] = make("other");
+  entra.with([&](EntraSwitches& switches) { switches.certificate = certificate; });
+  const auto signs_in = [&](const std::string& with, const std::string& named) {
+    const auto made = connector({{"auth", "private_key_jwt"}, {"private_key", {{"value", with}}}, {"key_certificate", named}});
+    CollectingSink sink;
+    return made->read({}, sink, {});
+  };
+  const auto done = signs_in(key, certificate);
+  ASSERT_TRUE(done) << done.error().what;
+  const auto not_registered = signs_in(other_key, other_certificate);
+  ASSERT_FALSE(not_registered);
+  EXPECT_EQ(not_registered.error().code, Errc::Unauthorized);
+  EXPECT_THAT(not_registered.error().what, HasSubstr("AADSTS700027"));
+  EXPECT_THROW((void)signs_in(key, other_certificate), std::runtime_error) << "the certificate of another key";
 }
 
 TEST_F(Entra, AnyOrderEmptyPagesAndRepeatedObjectsMakeNoDifference) {

@@ -12,6 +12,8 @@
 #include "connectors/oidc/paging.hpp"
 #include "connectors/oidc/settings.hpp"
 #include "tests/support/http_fault_server.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/tls.hpp"
 
 namespace rosterd::connectors::oidc {
 namespace {
@@ -84,6 +86,21 @@ TEST(OidcSettings, AKeyThatIsNoneIsRefusedWithoutShowingIt) {
   ASSERT_FALSE(parsed);
   EXPECT_THAT(parsed.error().what, HasSubstr("/private_key: is no unencrypted private key"));
   EXPECT_THAT(parsed.error().what, testing::Not(HasSubstr("hunter2")));
+}
+
+TEST(OidcSettings, ACertificateThatIsNotTheKeysIsRefused) {
+  const auto settings = [](const std::string& more) {
+    return R"({"issuer":"https://i.example","dialect":"scim","api_url":"https://i.example/v2","client_id":"r",)" + more + "}";
+  };
+  const auto key = R"("private_key":{"value":)" + nlohmann::json(new_key("RSA")).dump() + "}";
+  EXPECT_THAT(problems(settings(key + R"(,"key_certificate":"none")")), HasSubstr("/key_certificate: is no certificate in PEM form"));
+  EXPECT_THAT(problems(settings(key + R"(,"key_certificate":7)")), HasSubstr("/key_certificate: must be a text in PEM form"));
+  EXPECT_THAT(problems(settings(R"("client_secret":{"value":"s"},"key_certificate":"none")")),
+              HasSubstr("/key_certificate: is of no use without private_key"));
+  const test::TempDir dir;
+  const auto other = test::PrivateCa(dir.file("ca")).good();
+  EXPECT_THAT(problems(settings(key + R"(,"key_certificate":)" + nlohmann::json(test::read_file(other.cert_file)).dump())),
+              HasSubstr("/key_certificate: is not the certificate of private_key"));
 }
 
 TEST(OidcSettings, AnotherFilterIsAnotherScopeAndAnotherSecretIsNot) {

@@ -1,8 +1,13 @@
 #include "tests/support/entra_simulator.hpp"
 
 #include <fmt/format.h>
+#include <openssl/bio.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include <algorithm>
+#include <memory>
 
 namespace rosterd::test {
 namespace {
@@ -18,6 +23,46 @@ bool selects(const std::string& select, const std::string& property) {
 }
 
 json odata_member(const std::string& id, const std::string& kind) { return {{"@odata.type", "#microsoft.graph." + kind}, {"id", id}}; }
+
+std::string from_base64url(std::string text) {
+  for (auto& c : text) c = c == '-' ? '+' : c == '_' ? '/' : c;
+  const auto padding = (4 - text.size() % 4) % 4;
+  text.append(padding, '=');
+  std::string out(3 * text.size() / 4, '\0');
+  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(text.data()),
+                                   static_cast<int>(text.size()));
+  out.resize(size < 0 ? 0 : static_cast<std::size_t>(size) - padding);
+  return out;
+}
+
+/// Why Entra would not take the assertion, in the words it has for that; empty when it would. It finds the certificate by its thumbprint
+/// and takes RSA keys only.
+std::string refusal_of(const std::string& assertion, const std::string& certificate, const std::string& client,
+                       const std::string& audience) {
+  const auto first = assertion.find('.'), second = assertion.rfind('.');
+  if (first == std::string::npos || first == second) return "AADSTS50027: Invalid JWT token.";
+  const auto header = json::parse(from_base64url(assertion.substr(0, first)), nullptr, false);
+  const auto claims = json::parse(from_base64url(assertion.substr(first + 1, second - first - 1)), nullptr, false);
+  if (!header.is_object() || !claims.is_object()) return "AADSTS50027: Invalid JWT token.";
+  const std::unique_ptr<BIO, decltype(&BIO_free_all)> bio(BIO_new_mem_buf(certificate.data(), static_cast<int>(certificate.size())),
+                                                          &BIO_free_all);
+  const std::unique_ptr<X509, decltype(&X509_free)> x509(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr), &X509_free);
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  X509_digest(x509.get(), EVP_sha256(), digest, &size);
+  if (from_base64url(header.value("x5t#S256", "")) != std::string(reinterpret_cast<char*>(digest), size))
+    return "AADSTS700027: The certificate with identifier used to sign the client assertion is not registered on application.";
+  const auto signature = from_base64url(assertion.substr(second + 1));
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
+  if (header.value("alg", "") != "RS256" ||
+      EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, X509_get0_pubkey(x509.get())) != 1 ||
+      EVP_DigestVerify(context.get(), reinterpret_cast<const unsigned char*>(signature.data()), signature.size(),
+                       reinterpret_cast<const unsigned char*>(assertion.data()), second) != 1)
+    return "AADSTS700027: Client assertion failed signature validation.";
+  if (claims.value("iss", "") != client || claims.value("sub", "") != client || claims.value("aud", "") != audience)
+    return "AADSTS700023: Client assertion audience claim does not match.";
+  return {};
+}
 
 std::string form_value(const std::string& body, const std::string& name) {
   std::string out;
@@ -199,7 +244,11 @@ HttpSaid EntraSimulator::token(const HttpAsked& asked) {
     return json_answer(json{{"error", error}, {"error_description", text}}.dump(), error == "invalid_client" ? 401 : 400);
   };
   if (form_value(asked.body, "grant_type") != "client_credentials") return refuse("unsupported_grant_type", "AADSTS70003");
-  if (form_value(asked.body, "client_id") != kClient || form_value(asked.body, "client_secret") != kSecret)
+  if (!switches_.certificate.empty()) {
+    const auto why = refusal_of(form_value(asked.body, "client_assertion"), switches_.certificate, kClient,
+                                url() + "/" + kTenant + "/oauth2/v2.0/token");
+    if (!why.empty()) return refuse("invalid_client", why);
+  } else if (form_value(asked.body, "client_id") != kClient || form_value(asked.body, "client_secret") != kSecret)
     return refuse("invalid_client", "AADSTS7000215: Invalid client secret provided.");
   if (form_value(asked.body, "scope") != "https://graph.microsoft.com/.default")
     return refuse("invalid_scope", "AADSTS1002012: The provided value for scope is not valid.");

@@ -48,6 +48,7 @@ struct EntraSwitches {
   bool stale_objects = false;          ///< objects by id are those of before the last change of each
   bool no_in_filter = false;           ///< lists refuse "id in (…)"
   std::optional<std::string> next_to;  ///< nextLinks lead to this origin
+  std::string certificate;             ///< PEM, uploaded for the application: an assertion is wanted instead of the secret
   std::string throttle_share;          ///< x-ms-throttle-limit-percentage
   std::set<std::string> permissions = {"User.Read.All", "Group.Read.All", "Member.Read.Hidden"};
 };
