@@ -9,6 +9,7 @@
 #include "schema/postgres/postgres_store.hpp"
 #include "schema/postgres/rows.hpp"
 #include "schema/postgres/scim_desk.hpp"
+#include "schema/postgres/scim_door.hpp"
 #include "schema/postgres/scim_ledger.hpp"
 
 // Requests of a pushing provider become rows: several in one transaction, since a tenant's writes happen one after the other whatever one
@@ -518,31 +519,11 @@ class Batch : Ledger {
   }
 
  public:
-  /// Locks the tenant and asks what it and the source are like.
-  void ask_to_begin() {
-    auto& db = inside_.db;
-    db.ask("SELECT enabled::int, epoch, revision, micros(now()) FROM tenant WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
-           {inside_.number, inside_.id.value}, [this](Row& row) {
-             door_.is_there = true;
-             inside_.enabled = row.flag();
-             door_.revision.epoch = static_cast<std::uint32_t>(row.number());
-             door_.revision.number = static_cast<std::uint64_t>(row.number());
-             door_.now = row.time();
-           });
-    db.ask("SELECT name, type, enabled::int FROM source WHERE tenant_id = $1 AND source_id = $2", {inside_.number, source_},
-           [this](Row& row) {
-             source_name_ = row.text();
-             door_.type = row.text();
-             door_.source_enabled = row.flag();
-           });
-  }
-  /// Waits for what was asked; throws where the source is not there or takes nothing.
+  /// To be collected by begin().
+  void ask_to_begin() { door_.ask(inside_, source_); }
   void begin() {
     inside_.db.collect();
-    if (!door_.is_there) abort_with("", Errc::NotFound, "no tenant {}", inside_.id.value);
-    if (door_.type != kPushType) abort_with("", Errc::NotFound, "no source {} that is pushed to", text(source_));
-    if (!inside_.enabled) abort_with("tenant_disabled", Errc::Forbidden, "the tenant is disabled");
-    if (!door_.source_enabled) abort_with("source_disabled", Errc::Forbidden, "the source {} is disabled in rosterd", source_name_);
+    source_name_ = door_.open(inside_, source_);
   }
   void hold_alone(Held held) { held_.push_back(std::move(held)); }
   /// For remap_pushed, which is no request of the provider.
@@ -565,17 +546,9 @@ class Batch : Ledger {
   }
 
  private:
-  struct Door {
-    bool is_there = false;
-    Revision revision;
-    TimePoint now{};  ///< the transaction's, as all times it writes
-    std::string type;
-    bool source_enabled = false;
-  };
-
   Desk desk_;
   const PushRules& rules_;
-  Door door_;
+  PushDoor door_;
   std::size_t at_ = 0;
   std::set<std::size_t> changed_;  ///< requests that changed something
   std::vector<std::pair<std::size_t, Desk::Item*>> remaps_;
