@@ -146,7 +146,7 @@ class Ledger {
       const auto counts = json::parse(row.text(), nullptr, false);
       if (counts.is_object()) out.counts = counts_from_json(counts);
       out.next_seq = static_cast<std::uint64_t>(row.number());
-      run_ = std::move(out);
+      run_ = out;
     });
   }
   /// It, or else a new one.
