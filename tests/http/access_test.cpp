@@ -221,6 +221,25 @@ TEST(Standing, ASuperAdminHoldsEveryIamPairAndNothingElse) {
   EXPECT_EQ(check.body["reason"], "denied_unknown_subject");
 }
 
+TEST(Standing, ImpersonateIsForTheApplicationNobodyIsSomebodyElseHereR74) {
+  auto& world = World::shared();
+  for (const auto& route : http::routes()) {
+    EXPECT_NE(route.permission, "IMPERSONATE") << route.path;
+    EXPECT_EQ(route.path.find("impersonat"), std::string_view::npos);
+  }
+  const auto ada = world.person("ada");
+  const auto tenant = world.tenant_where(ada, R"({"IMPERSONATE":["CREATE","READ","UPDATE","DELETE"]})");
+  const auto base = "/v1/tenants/" + tenant;
+  const auto other = world.person("other");
+  const auto asked = world.as(ada).get(base + "/check?subject=" + encoded("user:" + ada.email) + "&permission=IMPERSONATE&action=CREATE");
+  EXPECT_TRUE(asked.body["allowed"]) << asked.text << "; the application may ask for it";
+  for (const char* header : {"Rosterd-Subject", "X-Impersonate", "Impersonate-User"}) {
+    const auto me = world.as(ada).get("/v1/me", {{header, other.email}});
+    EXPECT_EQ(me.body["email"], ada.email) << header << me.text;
+  }
+  EXPECT_EQ(world.as(ada).get(base + "/users").status, 403);
+}
+
 TEST(Standing, NobodyGetsInWithoutAToken) {
   auto& world = World::shared();
   for (const auto& route : http::routes()) {

@@ -70,7 +70,7 @@ TEST_F(CheckTest, AnEmptyNamespaceIsRefusedEverywhere) {
             true);
 }
 
-TEST_F(CheckTest, ABatchAnswersAsItsSinglesInOrderFromOneRevision) {
+TEST_F(CheckTest, ABatchAnswersAsItsSinglesInOrderFromOneRevisionK8) {
   const TenantId key{tenant};
   UserRecord record;
   record.username = "grace";

@@ -27,6 +27,9 @@ TEST_F(MigrateTest, MigratingTwiceChangesNothing) {
 }
 
 TEST_F(MigrateTest, ProcessesMigratingAtTheSameMomentMakeOneSchema) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "ThreadSanitizer ends a child of fork() that starts threads; the store's watch is one";
+#endif
   std::vector<pid_t> children;
   for (int i = 0; i < 4; ++i) {
     const pid_t child = fork();
