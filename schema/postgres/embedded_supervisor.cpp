@@ -28,18 +28,24 @@ constexpr milliseconds kImmediateShutdown{10'000};
 /// Readable once the stop was requested, so that poll() can wait for it.
 class StopEvent {
  public:
-  explicit StopEvent(std::stop_token stop) : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), on_stop_(std::move(stop), Raise{fd_}) {}
-  ~StopEvent() { close(fd_); }
+  explicit StopEvent(std::stop_token stop) : on_stop_(std::move(stop), Raise{event_.fd}) {}
   StopEvent(const StopEvent&) = delete;
   StopEvent& operator=(const StopEvent&) = delete;
-  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] int fd() const { return event_.fd; }
 
  private:
+  struct Event {
+    Event() = default;
+    ~Event() { close(fd); }
+    Event(const Event&) = delete;
+    Event& operator=(const Event&) = delete;
+    const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  };
   struct Raise {
     int fd;
     void operator()() const { (void)eventfd_write(fd, 1); }
   };
-  int fd_;
+  Event event_;  // closed after whoever raises it has done so
   std::stop_callback<Raise> on_stop_;
 };
 
