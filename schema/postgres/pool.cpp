@@ -127,8 +127,10 @@ Result<void> Pool::transaction(Mode mode, std::string_view doing, const std::fun
       open_anew();
       begin_it();
     }
+    bool is_ending = false;  // what has been sent with a COMMIT may have happened, whether its answer came or not
     const auto carry_out = [&] {
       const bool keep = work(db);
+      is_ending = true;
       db.simple(keep ? "COMMIT" : "ROLLBACK");
       db.settle();
     };
@@ -136,7 +138,7 @@ Result<void> Pool::transaction(Mode mode, std::string_view doing, const std::fun
       try {
         carry_out();
       } catch (const DbError& error) {
-        if (begin == Begin::Now || db.answers() != answers || !is_stale(error)) throw;
+        if (begin == Begin::Now || is_ending || db.answers() != answers || !is_stale(error)) throw;
         open_anew();
         begin_it();
         carry_out();

@@ -133,6 +133,29 @@ TEST_F(Asking, AConnectionThatDiedWhileItLayIdleIsOpenedAnewAndTheWorkDoneOnce) 
   EXPECT_EQ(calls, 3) << "the second one found a dead connection first";
 }
 
+TEST_F(Asking, WhatWasSentTogetherWithItsCommitIsNotSentAgain) {
+  int calls = 0;
+  const auto add = [&](int n) {
+    return pool->run(
+        Mode::Write, "adding",
+        [&](Db& own) -> Result<void> {
+          ++calls;
+          const Db::Keeping keeping(own);
+          own.ask("INSERT INTO public.note VALUES ($1)", {n});
+          return {};
+        },
+        Begin::Asked);
+  };
+  ASSERT_TRUE(add(1));
+  sql("SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = current_database() AND application_name = "
+      "'rosterd'");
+  const auto lost = add(2);
+  ASSERT_FALSE(lost) << "nobody can know here whether the commit was reached";
+  EXPECT_EQ(lost.error().code, Errc::Unavailable);
+  EXPECT_EQ(calls, 2);
+  EXPECT_TRUE(add(2));
+}
+
 TEST_F(Asking, AConnectionThatDiesInTheMiddleIsAnErrorAndTheNextWorkGoesOn) {
   const auto work = [&](bool dies) {
     return pool->run(
