@@ -1,7 +1,8 @@
 #!/bin/bash
 # systemd_boot.sh BUILD SOURCE OUT: boots a systemd of its own in a container over this machine's files, which it sees and cannot change,
 # installs rosterd there as docs/operations.md says, takes it through its life, and writes what it saw to OUT/facts as NAME=VALUE.
-# OUT/booted is there once the container's systemd has come so far that the rest is rosterd's.
+# OUT/mounted is there once this machine has given what a container needs, OUT/installed once rosterd is in it, OUT/booted once the
+# container's systemd has come so far that the rest is rosterd's.
 set -eu
 export build=$1 source=$2 out=$3
 exec unshare -m --propagation private bash -eu <<'OUTSIDE'
@@ -9,6 +10,7 @@ mount -t tmpfs tmpfs "$out/machine"
 cd "$out/machine"
 mkdir up work root
 mount -t overlay overlay -o lowerdir=/,upperdir=up,workdir=work root
+touch "$out/mounted"
 # Whatever of rosterd is on this machine is not there.
 rm -rf root/etc/rosterd root/var/lib/rosterd root/etc/systemd/system/rosterd.service* root/etc/machine-id
 cp "$build/daemon/rosterd" root/usr/bin/
@@ -93,6 +95,7 @@ fact ready_bitten "$(ready)"
 systemctl stop rosterd
 fact over 1
 INSIDE
+touch "$out/installed"
 # Nothing here waits for a network; there is none but the loopback.
 exec systemd-nspawn -q -b -D root --register=no --keep-unit --private-network --link-journal=no --bind="$out:/out" \
   systemd.unit=rosterd-try.target systemd.mask=systemd-networkd-wait-online.service systemd.mask=systemd-firstboot.service < /dev/null
